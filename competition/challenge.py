@@ -1,0 +1,269 @@
+"""A challenge, a folder declared by its challenge.toml: what is predicted from what, and how it is scored."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from competition import toml
+from competition.errors import InputError, one_of
+from competition.store import Store, StoreWriter, file_digest
+
+METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae")
+KINDS = ("rows", "pairs")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One predicted value and its unit."""
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of merit: a metric on a subset, or its weighted mean over several."""
+
+    name: str
+    metric: str
+    direction: str  # "maximize" or "minimize"
+    low: float  # the range of the figure; infinite where it is open
+    high: float
+    unit: str = ""
+    subset: str = "all"
+    weights: Mapping[str, float] = field(
+        default_factory=dict
+    )  # subset -> weight; a composite where not empty
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """The declaration in challenge.toml: pure data, without any path."""
+
+    name: str
+    targets: tuple[Target, ...]
+    scores: tuple[Score, ...]  # the first is the primary one
+    title: str = ""
+    source: str = ""
+    licence: str = ""
+    origin: int = 0  # index of the base that windows count from
+    left_flank: str = ""  # the construct around a stored sequence, nearest base last
+    right_flank: str = ""
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # per-row shapes besides "sequence"
+    subsets: Mapping[str, str] = field(default_factory=dict)  # name -> "rows" or "pairs"
+    ensembles: bool = True
+    near_duplicates: bool = True  # rows of near-duplicate sequences share a fold
+    ceiling: Mapping[str, float] = field(default_factory=dict)  # score name -> best value the noise allows
+    files: Mapping[str, str] = field(default_factory=dict)  # path in public/ -> sha256
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def primary(self) -> Score:
+        return self.scores[0]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a model is told of its challenge: the shape of each input of one row, and the target names."""
+
+    inputs: Mapping[str, tuple[int, ...]]
+    targets: tuple[str, ...]
+
+
+class OpenChallenge(NamedTuple):
+    """A challenge folder, its declaration and its memory-mapped rows."""
+
+    challenge: Challenge
+    train: Store
+    test: Store | None
+    folder: Path
+    digest: str  # sha256 of challenge.toml, which holds the digest of every public file
+
+
+def _check(challenge: Challenge) -> None:
+    where = f"challenge {challenge.name!r}"
+    if not challenge.targets or not challenge.scores:
+        raise InputError(
+            f"{where} has no {'scores' if challenge.targets else 'targets'}; wanted at least one"
+        )
+    known = {"all", *challenge.subsets}
+    for name, kind in challenge.subsets.items():
+        if kind not in KINDS:
+            raise InputError(f"{where}: subset {name!r} is of kind {kind!r}; wanted rows or pairs")
+    for score in challenge.scores:
+        if score.metric not in METRICS:
+            raise one_of("metric", score.metric, list(METRICS))
+        if score.direction not in ("maximize", "minimize"):
+            raise InputError(
+                f"{where}: score {score.name!r} has direction {score.direction!r}; "
+                "wanted maximize or minimize"
+            )
+        for subset in score.weights or [score.subset]:
+            if subset not in known:
+                raise one_of("subset", subset, sorted(known))
+
+
+def to_toml(challenge: Challenge) -> str:
+    """Spell a challenge as the text of challenge.toml."""
+    document = {
+        "name": challenge.name,
+        "title": challenge.title,
+        "source": challenge.source,
+        "licence": challenge.licence,
+        "origin": challenge.origin,
+        "left_flank": challenge.left_flank,
+        "right_flank": challenge.right_flank,
+        "near_duplicates": challenge.near_duplicates,
+        "targets": [vars(target) for target in challenge.targets],
+        "inputs": {name: list(shape) for name, shape in challenge.inputs.items()},
+        "scores": [{k: v for k, v in vars(score).items() if v != {}} for score in challenge.scores],
+        "subsets": dict(challenge.subsets),
+        "rules": {"ensembles": challenge.ensembles},
+        "ceiling": dict(challenge.ceiling),
+        "files": dict(challenge.files),
+    }
+    return toml.dumps({key: value for key, value in document.items() if value not in ("", {})})
+
+
+def from_toml(path: Path) -> Challenge:
+    """Read challenge.toml; InputError names an unknown or missing key."""
+    document: dict[str, Any] = toml.load(path)
+    rules = document.pop("rules", {})
+    try:
+        document["targets"] = tuple(Target(**target) for target in document["targets"])
+        document["scores"] = tuple(Score(**score) for score in document["scores"])
+        document["inputs"] = {k: tuple(shape) for k, shape in document.get("inputs", {}).items()}
+        return Challenge(**document, **rules)
+    except KeyError as error:
+        raise InputError(f"{path} has no {error}; wanted name, targets and scores") from None
+    except TypeError as error:
+        raise InputError(f"{path}: {str(error).replace('__init__() ', '')}") from None
+
+
+def open_challenge(folder: Path, *, verify: bool = True) -> OpenChallenge:
+    """Open a challenge folder; verify checks every public file against its checksum."""
+    public = folder / "public"
+    declaration = public / "challenge.toml"
+    if not declaration.exists():
+        raise InputError(f"{folder} is not a challenge: it has no public/challenge.toml")
+    challenge = from_toml(declaration)
+    if not challenge.files:
+        raise InputError(f"{declaration} lists no files; build the challenge again")
+    for name, wanted in challenge.files.items():
+        path = public / name
+        if not path.exists():
+            raise InputError(f"{path} is missing; build the challenge again")
+        if verify and (got := file_digest(path)) != wanted:
+            raise InputError(
+                f"{path} has changed since the challenge was built: sha256 {got[:12]}..., "
+                f"wanted {wanted[:12]}...; build the challenge again"
+            )
+    test = public / "test"
+    return OpenChallenge(
+        challenge,
+        Store(public / "train", list(challenge.inputs)),
+        Store(test, list(challenge.inputs)) if test.exists() else None,
+        folder,
+        file_digest(declaration),
+    )
+
+
+class ChallengeWriter:
+    """The folder of a challenge while it is being built."""
+
+    def __init__(self, folder: Path, challenge: Challenge) -> None:
+        self.folder, self.challenge = folder, challenge
+        self.train = self._part("train")
+        self._test: StoreWriter | None = None
+        (folder / "private").mkdir()
+
+    @property
+    def test(self) -> StoreWriter:
+        """The test part, made on first use: a challenge may have none."""
+        self._test = self._test or self._part("test")
+        return self._test
+
+    def _part(self, name: str) -> StoreWriter:
+        folder = self.folder / "public" / name
+        return StoreWriter(folder, inputs=self.challenge.inputs, num_targets=len(self.challenge.targets))
+
+    def write_answers(self, frame: pd.DataFrame) -> None:
+        """Write the test answers: id, one column per target (NaN: unknown), usage (public or private)."""
+        wanted = ["id", *(target.name for target in self.challenge.targets), "usage"]
+        assert list(frame.columns) == wanted, (list(frame.columns), wanted)
+        self.write_table("answers", frame)
+
+    def write_subsets(self, frame: pd.DataFrame) -> None:
+        """Write which rows are in which subset: subset, id, reference (of a pair; empty for kind rows)."""
+        assert list(frame.columns) == ["subset", "id", "reference"], list(frame.columns)
+        self.write_table("subsets", frame)
+
+    def write_table(self, name: str, frame: pd.DataFrame) -> None:
+        """Write a table that only the scorer and later checks may read."""
+        path = self.folder / "private" / f"{name}.csv"
+        frame.to_csv(path, index=False, lineterminator="\n")
+
+    def close(self) -> None:
+        self.train.close()
+        public, private = self.folder / "public", self.folder / "private"
+        if self._test is not None:
+            self._test.close()
+            _write_sample_submission(Store(public / "test", []), self.challenge, public)
+        challenge = replace(self.challenge, files=_digests(public))
+        toml.write_text(public / "challenge.toml", to_toml(challenge))
+        toml.write_text(private / "checksums.toml", toml.dumps({"files": _digests(private)}))
+
+
+def _write_sample_submission(test: Store, challenge: Challenge, public: Path) -> None:
+    frame = pd.DataFrame({"id": test.rows["id"], **{target.name: 0.0 for target in challenge.targets}})
+    frame.to_csv(public / "sample_submission.csv", index=False, lineterminator="\n")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+
+
+@contextmanager
+def create_challenge(
+    folder: Path, challenge: Challenge, *, overwrite: bool = False
+) -> Iterator[ChallengeWriter]:
+    """Build a challenge folder so that it is complete or absent.
+
+    All is written to a hidden sibling folder, checked, and renamed at the end; an exception removes it.
+    Raises InputError where the folder exists and overwrite is not set.
+    """
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} exists already; wanted a new folder, or --overwrite to replace it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    try:
+        writer = ChallengeWriter(partial, challenge)
+        yield writer
+        writer.close()
+        open_challenge(partial, verify=False)  # the digests were taken a moment ago
+        _swap(partial, folder)
+    except OSError as error:
+        raise InputError(f"{folder} could not be written: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap(new: Path, folder: Path) -> None:
+    os.chmod(new, 0o755)  # noqa: PTH101 - mkdtemp makes it private to the user
+    if folder.exists():
+        old = new.with_name(new.name + "-old")
+        folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old)
+    else:
+        new.rename(folder)

@@ -1,0 +1,212 @@
+"""Train one model a fold; each training row is predicted by the model that did not see its fold."""
+
+import csv
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+
+from competition import checkpoint, randomness, toml
+from competition.batches import Batches
+from competition.challenge import OpenChallenge
+from competition.fit import WEIGHTS, Fit, Inner
+from competition.folds import FoldTable, inner_split
+from competition.metrics import METRICS
+from competition.predict import predict
+from competition.progress import Tracker
+from competition.solution import Solution, setting, shapes
+
+INNER_FRACTION = 0.1  # of the training rows, held out for early stopping
+COLLAPSED = (
+    1e-3  # predictions that vary less than this, in standard deviations of the target, are one constant
+)
+
+
+class Predictions(NamedTuple):
+    """What a run predicts, and what it cost."""
+
+    oof: np.ndarray  # (N, T)
+    test: np.ndarray | None  # (M, T): the mean over the folds' models
+    folds: list[dict[str, Any]]  # a record a fold: rows, seconds, parameters, collapsed
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that the training of a fold depends on."""
+
+    solution: Solution
+    opened: OpenChallenge
+    config: Any
+    folds: FoldTable
+    folder: Path
+    seed: int
+    accelerator: Accelerator
+    save_seconds: float = 60.0
+    quiet: bool = False
+
+
+def cross_validate(job: Job) -> Predictions:
+    """Train and predict fold by fold; folds that are finished already are read back."""
+    num_folds = job.folds.num_folds
+    for fold in range(num_folds):
+        if not (_folder(job, fold) / "fold.json").exists():
+            run_fold(job, fold)
+        job.accelerator.wait_for_everyone()
+    folders = [_folder(job, fold) for fold in range(num_folds)]
+    records = [json.loads((folder / "fold.json").read_text()) for folder in folders]
+    assert job.opened.train.target is not None
+    oof = np.empty(job.opened.train.target.shape, dtype=np.float32)
+    for fold, folder in enumerate(folders):
+        oof[job.folds.fold == fold] = np.load(folder / "oof.npy")
+    test = None
+    if job.opened.test is not None:
+        tests = np.stack([np.load(folder / "test.npy") for folder in folders])
+        test = tests.mean(axis=0, dtype=np.float64)
+    return Predictions(oof, test, records)
+
+
+def write_oof(job: Job, predictions: Predictions) -> Path:
+    """Write oof.csv: the id, the fold, and a column of out-of-fold predictions for each target."""
+    columns = {target.name: predictions.oof[:, i] for i, target in enumerate(job.opened.challenge.targets)}
+    frame = pd.DataFrame({"id": job.opened.train.rows["id"], "fold": job.folds.fold, **columns})
+    path = job.folder / "oof.csv"
+    toml.write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    return path
+
+
+def _folder(job: Job, fold: int) -> Path:
+    return job.folder / f"fold{fold}"
+
+
+def run_fold(job: Job, fold: int) -> None:
+    """Train the model of one fold and write its weights, history and predictions."""
+    folder = _folder(job, fold)
+    if job.accelerator.is_main_process:
+        folder.mkdir(exist_ok=True)
+    job.accelerator.wait_for_everyone()
+    train_rows = np.flatnonzero(job.folds.fold != fold)
+    held_rows = np.flatnonzero(job.folds.fold == fold)
+    fit_and_predict = _model_fold if job.solution.Model is not None else _estimator_fold
+    oof, test, record = fit_and_predict(job, fold, train_rows, held_rows)
+    if not job.accelerator.is_main_process:
+        return
+    np.save(folder / "oof.npy", oof)
+    if test is not None:
+        np.save(folder / "test.npy", test)
+    record |= {"fold": fold, "train_rows": len(train_rows), "held_rows": len(held_rows)}
+    record["collapsed"] = collapsed(oof, np.asarray(job.opened.train.target))
+    toml.write_text(folder / "fold.json", json.dumps(record, indent=1) + "\n")
+
+
+def collapsed(predictions: np.ndarray, target: np.ndarray) -> bool:
+    """Tell whether predictions (N, T) are all but one constant for some target."""
+    return bool((predictions.std(axis=0) < COLLAPSED * target.std(axis=0)).any())
+
+
+def _model_fold(
+    job: Job, fold: int, train_rows: np.ndarray, held_rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    folder, accelerator, opened = _folder(job, fold), job.accelerator, job.opened
+    train = _batches(job, opened.train)
+    inner = _inner(job, fold, train_rows)
+    if inner is not None:
+        train_rows = np.setdiff1d(train_rows, inner.rows)
+    core = build_model(job, fold, train_rows)
+    num_parameters = sum(p.numel() for p in core.parameters())
+    title = f"fold {fold + 1}/{job.folds.num_folds}"
+    shown = accelerator.is_main_process and not job.quiet
+    epochs = setting(job.config, "epochs")
+    fit = Fit(
+        core, train, train_rows, config=job.config, folder=folder, seed=job.seed, fold=fold,
+        accelerator=accelerator, inner=inner, save_seconds=job.save_seconds,
+    )  # fmt: skip
+    with Tracker(title, epochs * len(train_rows), shown=shown) as tracker:
+        counter = fit.run(tracker)
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
+    checkpoint.load_weights(core, checkpoint.load(folder / WEIGHTS), str(folder / WEIGHTS))
+    core.to(accelerator.device)
+    oof = predict(core, train, held_rows, accelerator)
+    test = None
+    if opened.test is not None:
+        test = predict(core, _batches(job, opened.test), np.arange(len(opened.test)), accelerator)
+    if accelerator.is_main_process:
+        _write_history(folder / "history.csv", counter.history)
+    record = {
+        "num_parameters": num_parameters,
+        "train_seconds": counter.seconds,
+        "rows_trained": fit.rows_done(),
+        "epochs": len(counter.history),
+        "best_epoch": counter.best_epoch + 1 if inner is not None else len(counter.history),
+    }
+    return oof, test, record
+
+
+def build_model(job: Job, fold: int, train_rows: np.ndarray) -> Any:
+    """Return a freshly initialised model: the same for the same seed and fold."""
+    assert job.solution.Model is not None and job.opened.train.target is not None
+    torch.manual_seed(randomness.derive("model", job.seed, fold))
+    model = job.solution.Model(job.config, shapes(job.config, job.opened.challenge))
+    if hasattr(model, "initialize"):
+        with torch.no_grad():
+            model.initialize(torch.from_numpy(np.asarray(job.opened.train.target[train_rows])))
+    return model
+
+
+def _batches(job: Job, store: Any) -> Batches:
+    names = job.solution.input_names
+    return Batches(store, job.opened.challenge, job.config, names, job.accelerator.device)
+
+
+def _inner(job: Job, fold: int, train_rows: np.ndarray) -> Inner | None:
+    """Hold out some groups of the training rows for early stopping, where the solution wants it."""
+    if setting(job.config, "patience") is None:
+        return None
+    mask = inner_split(job.folds.key[train_rows], fold=fold, fraction=INNER_FRACTION, seed=job.seed)
+    metric = METRICS[setting(job.config, "stop_metric") or job.opened.challenge.primary.metric]
+    return Inner(train_rows[mask], metric.function, metric.direction == "maximize")
+
+
+def _estimator_fold(
+    job: Job, fold: int, train_rows: np.ndarray, held_rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    assert job.solution.Estimator is not None and job.opened.train.target is not None
+    opened, started = job.opened, time.monotonic()
+    target = np.asarray(opened.train.target)
+    np.random.seed(randomness.derive("model", job.seed, fold) % 2**32)  # noqa: NPY002 - what libraries read
+    estimator = job.solution.Estimator(job.config, shapes(job.config, opened.challenge))
+    estimator.fit(_arrays(job, opened.train, train_rows), target[train_rows])
+    seconds = time.monotonic() - started
+    oof = estimator.predict(_arrays(job, opened.train, held_rows))
+    test = None
+    if opened.test is not None:
+        test = estimator.predict(_arrays(job, opened.test, np.arange(len(opened.test))))
+    state = {name: torch.from_numpy(np.asarray(value)) for name, value in estimator.state_dict().items()}
+    if job.accelerator.is_main_process:
+        checkpoint.save(_folder(job, fold) / WEIGHTS, state)
+    num_parameters = sum(value.numel() for value in state.values())
+    record = {"num_parameters": num_parameters, "train_seconds": seconds, "rows_trained": len(train_rows)}
+    return np.asarray(oof, np.float32), test, record
+
+
+def _arrays(job: Job, store: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return an Estimator's inputs: windowed tokens (N, W) uint8 and the other arrays."""
+    names = ["sequence", *job.opened.challenge.inputs]
+    batches = Batches(store, job.opened.challenge, job.config, names, torch.device("cpu"))
+    parts = np.array_split(rows, max(1, len(rows) // 65_536))
+    tokens = np.concatenate([batches.window(part).numpy() for part in parts])
+    return {"sequence": tokens, **{name: np.asarray(store.inputs[name][rows]) for name in names[1:]}}
+
+
+def _write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)

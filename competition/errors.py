@@ -1,0 +1,14 @@
+"""The one error a user can cause."""
+
+
+class InputError(ValueError):
+    """A user's mistake. The message names the thing, what was got and what is wanted."""
+
+
+def one_of(name: str, got: str, wanted: list[str]) -> InputError:
+    """Word the error for an unknown name, with the nearest known one as a suggestion."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(got, wanted, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return InputError(f"unknown {name} {got!r}{hint} Known: {', '.join(sorted(wanted)) or 'none'}")

@@ -1,0 +1,268 @@
+"""Train one model on some rows: any number of processes, any precision, killed and resumed at any step.
+
+Nothing here depends on what was drawn before: the order of rows, their shifts and strands and the dropout
+of a step are functions of (seed, fold, epoch, row or step), so the state is the weights, the optimizer and a
+counter.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import accelerate.utils
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.nn import functional
+
+from competition import checkpoint, randomness
+from competition.batches import Batches, cut, share
+from competition.errors import InputError
+from competition.predict import predict
+from competition.progress import Tracker
+from competition.solution import setting
+
+STATE, WEIGHTS, LAST = "state.safetensors", "weights.safetensors", "last.safetensors"
+NOTE_SECONDS = 1.0  # how often the loss is read back from the device
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The rows that early stopping watches: a split of the training rows, never the fold to be predicted."""
+
+    rows: np.ndarray
+    score: Callable[[np.ndarray, np.ndarray], float]  # (target (N, T), predictions (N, T)) -> float
+    higher_is_better: bool
+
+
+@dataclass
+class Counter:
+    """How far a training is; with the weights and the optimizer this is its whole state."""
+
+    step: int = 0
+    loss_sum: float = 0.0  # over the steps of the running epoch
+    best_score: float | None = None
+    best_epoch: int = -1
+    stopped: bool = False
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Fit:
+    """The training of one model on the rows of one fold."""
+
+    def __init__(
+        self,
+        core: Any,
+        batches: Batches,
+        rows: np.ndarray,
+        *,
+        config: Any,
+        folder: Path,
+        seed: int,
+        fold: int,
+        accelerator: Accelerator,
+        inner: Inner | None = None,
+        save_seconds: float = 60.0,
+    ) -> None:
+        self.batches, self.rows, self.folder = batches, rows, folder
+        self.seed, self.fold, self.accelerator = seed, fold, accelerator
+        self.inner, self.save_seconds = inner, save_seconds
+        self.patience: int | None = setting(config, "patience")
+        self.gradient_clip: float | None = setting(config, "gradient_clip")
+        self.accumulate: int = setting(config, "accumulate")
+        self.ema_decay: float | None = setting(config, "ema")
+        self.cuts = list(cut(len(rows), setting(config, "batch_size")))
+        self.num_steps = len(self.cuts) * setting(config, "epochs")
+        self.counter = Counter()
+        self.core = core.to(accelerator.device)
+        optimizer, self.scheduler = make_optimizer(core, self.num_steps)
+        # The scheduler stays unprepared: Accelerate would step it once for every process.
+        self.model, self.optimizer = accelerator.prepare(core, optimizer)
+        self.ema = {k: v.clone() for k, v in core.state_dict().items()} if self.ema_decay else None
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=accelerator.device)
+        self.saved = self.noted = 0.0
+        self.text = ""
+
+    def run(self, tracker: Tracker) -> Counter:
+        """Train to the end, from the last saved state where there is one; write weights.safetensors."""
+        self._resume()
+        tracker.advance(self.rows_done())
+        started = self.saved = self.noted = time.monotonic()
+        before = self.counter.seconds
+        for epoch, rows in self._remaining():
+            self._step(rows, epoch)
+            self.counter.step += 1
+            now = time.monotonic()
+            self.counter.seconds = before + now - started
+            tracker.advance(len(rows), self._note(epoch, now))
+            if self.counter.step % len(self.cuts) == 0:
+                self._end_epoch(epoch)
+            if now - self.saved >= self.save_seconds:
+                self._save()
+        self._finish()
+        return self.counter
+
+    def _remaining(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (epoch, rows of the global batch) from the current step on."""
+        while self.counter.step < self.num_steps and not self.counter.stopped:
+            epoch, first = divmod(self.counter.step, len(self.cuts))
+            seed = randomness.derive("order", self.seed, self.fold)
+            order = self.rows[randomness.permutation(len(self.rows), seed=seed, epoch=epoch)]
+            for part in self.cuts[first:]:
+                yield epoch, order[part]
+
+    def rows_done(self) -> int:
+        epochs, number = divmod(self.counter.step, len(self.cuts))
+        return epochs * len(self.rows) + (self.cuts[number].start if number else 0)
+
+    def _step(self, rows: np.ndarray, epoch: int) -> None:
+        """Take one optimizer step on a global batch, of which this process computes its share."""
+        process, num_processes = self.accelerator.process_index, self.accelerator.num_processes
+        seed = randomness.derive("dropout", self.seed, self.fold, self.counter.step, process)
+        torch.manual_seed(seed)
+        self.model.train()
+        mine = share(rows, process, num_processes)
+        parts = [part for part in np.array_split(mine, self.accumulate) if len(part)]
+        for number, part in enumerate(parts):
+            last = number + 1 == len(parts)
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                batch = self.batches.training(part, seed=self.seed, epoch=epoch)
+                # Weighted so that the mean over parts and processes is the mean over the global batch.
+                loss = self._loss(batch) * (len(part) * num_processes / len(rows))
+                self.accelerator.backward(loss)
+            self.loss_sum += self.accelerator.reduce(loss.detach().double(), reduction="mean")
+        if self.gradient_clip is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.gradient_clip)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        self.optimizer.zero_grad()
+        self._average()
+
+    def _loss(self, batch: dict[str, Tensor]) -> Tensor:
+        outputs = self.model(**{name: batch[name] for name in self.batches.names})
+        return compute_loss(self.core, outputs, batch)
+
+    def _average(self) -> None:
+        """Move the exponential moving average of the weights; young weights are forgotten faster."""
+        if self.ema is None or self.ema_decay is None:
+            return
+        decay = min(self.ema_decay, (1 + self.counter.step) / (10 + self.counter.step))
+        for name, value in self.core.state_dict().items():
+            if value.is_floating_point():
+                self.ema[name].lerp_(value, 1 - decay)
+            else:
+                self.ema[name].copy_(value)
+
+    def _note(self, epoch: int, now: float) -> str:
+        if now - self.noted >= NOTE_SECONDS:
+            self.noted = now
+            done = self.counter.step % len(self.cuts) or len(self.cuts)
+            loss = self._finite(float(self.loss_sum) / done)
+            rate = self.rows_done() / max(self.counter.seconds, 1e-9)
+            self.text = (
+                f"epoch {epoch + 1}/{self.num_steps // len(self.cuts)}  loss {loss:.4g}  {rate:,.0f} rows/s"
+            )
+        return self.text
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise InputError(
+                f"fold {self.fold}: the loss is {loss} at step {self.counter.step}; wanted a finite one. "
+                "Try a lower learning rate, --set gradient_clip=1, or --precision no"
+            )
+        return loss
+
+    def _end_epoch(self, epoch: int) -> None:
+        entry = {"epoch": epoch + 1, "loss": self._finite(float(self.loss_sum) / len(self.cuts))}
+        self.loss_sum.zero_()
+        if self.inner is not None:
+            entry["inner_score"] = self._watch(epoch)
+        self.counter.history.append(entry)
+
+    def _watch(self, epoch: int) -> float:
+        """Score the inner rows, keep the best weights and stop when patience is at its end."""
+        assert self.inner is not None and self.batches.store.target is not None
+        with self._averaged():
+            predictions = predict(self.core, self.batches, self.inner.rows, self.accelerator)
+            score = self.inner.score(np.asarray(self.batches.store.target[self.inner.rows]), predictions)
+            best, sign = self.counter.best_score, 1 if self.inner.higher_is_better else -1
+            if best is None or sign * score > sign * best:
+                self.counter.best_score, self.counter.best_epoch = score, epoch
+                self._write(WEIGHTS)
+        self.counter.stopped = self.patience is not None and epoch - self.counter.best_epoch >= self.patience
+        return score
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the averaged weights, and the main process's buffers, in place for a while."""
+        raw = {name: value.clone() for name, value in self.core.state_dict().items()} if self.ema else None
+        if self.ema is not None:
+            self.core.load_state_dict(self.ema)
+        for buffer in self.core.buffers():
+            buffer.copy_(accelerate.utils.broadcast(buffer))
+        yield
+        if raw is not None:
+            self.core.load_state_dict(raw)
+
+    def _write(self, name: str) -> None:
+        if self.accelerator.is_main_process:
+            checkpoint.save(self.folder / name, self.core.state_dict())
+
+    def _save(self) -> None:
+        """Save all that the next step depends on."""
+        self.saved = time.monotonic()
+        self.counter.loss_sum = float(self.loss_sum)
+        if self.accelerator.is_main_process:
+            state = {
+                "weights": self.core.state_dict(),
+                "ema": self.ema,
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+                "counter": asdict(self.counter),
+            }
+            checkpoint.save(self.folder / STATE, state, durable=False)
+
+    def _resume(self) -> None:
+        path = self.folder / STATE
+        if not path.exists():
+            return
+        state = checkpoint.load(path)
+        checkpoint.load_weights(self.core, state["weights"], str(path))
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        if self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if self.ema is not None:
+            self.ema = checkpoint.move(state["ema"], self.accelerator.device)
+        self.counter = Counter(**state["counter"])
+        self.loss_sum.fill_(self.counter.loss_sum)
+
+    def _finish(self) -> None:
+        with self._averaged():
+            self._write(LAST if self.inner is not None else WEIGHTS)
+        if self.accelerator.is_main_process:
+            (self.folder / STATE).unlink(missing_ok=True)
+
+
+def make_optimizer(core: Any, num_steps: int) -> tuple[Any, Any | None]:
+    """Return the solution's (optimizer, scheduler), or AdamW on a one-cycle schedule."""
+    if hasattr(core, "optimizer"):
+        return core.optimizer(num_steps)
+    optimizer = torch.optim.AdamW(core.parameters(), lr=1e-3)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=num_steps)
+
+
+def compute_loss(core: Any, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the solution's loss, or the mean squared error."""
+    if hasattr(core, "loss"):
+        return core.loss(outputs, batch)
+    return functional.mse_loss(outputs.float(), batch["target"])

@@ -1,0 +1,152 @@
+"""Give every training row a fold by a hash of its group, so that relatives stay together."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from competition.challenge import Challenge
+from competition.errors import InputError
+from competition.groups import chain, components, relatives
+from competition.hashing import hash_either_strand, hash_text, mix, scale
+from competition.store import Store
+
+CACHED_ROWS = 100_000  # with fewer rows the groups are found faster than they are worth keeping
+CACHE_VERSION = "1"
+
+
+class FoldTable(NamedTuple):
+    """The fold of every training row, and the hash of the group that decided it."""
+
+    fold: np.ndarray  # (N,) int64
+    key: np.ndarray  # (N,) uint64
+    num_folds: int
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the folds."""
+        return hashlib.sha256(self.fold.astype("<i8").tobytes()).hexdigest()
+
+
+def fold_table(store: Store, challenge: Challenge, num_folds: int, *, cache: Path | None = None) -> FoldTable:
+    """Return the fold of every row of a store.
+
+    A "fold" column in the rows is taken as it is. Otherwise rows of one "group" share a fold, and where the
+    challenge says so rows of near-duplicate sequences; the fold is a hash of the group's name, or of the
+    sequence (of a family's smallest hash), so it does not depend on what else is in the table. cache is a
+    folder for the groups of large tables. Raises InputError where the folds asked for cannot be had.
+    """
+    if num_folds < 2:
+        raise InputError(f"--folds {num_folds}: wanted at least 2")
+    key = group_keys(store, challenge, cache)
+    if "fold" in store.rows:
+        return FoldTable(_declared_folds(store, num_folds), key, num_folds)
+    num_groups = len(np.unique(key))
+    if num_folds > num_groups:
+        raise InputError(f"--folds {num_folds}: there are only {num_groups} groups in {len(store)} rows")
+    fold = scale(mix(key), num_folds)
+    empty = np.setdiff1d(np.arange(num_folds), fold)
+    if len(empty):
+        raise InputError(
+            f"--folds {num_folds}: no group falls into fold {empty[0]}, there are {num_groups} groups; "
+            "wanted fewer folds"
+        )
+    return FoldTable(fold, key, num_folds)
+
+
+def _declared_folds(store: Store, num_folds: int) -> np.ndarray:
+    names, fold = np.unique(store.rows["fold"].to_numpy(dtype=str), return_inverse=True)
+    if len(names) != num_folds:
+        raise InputError(
+            f"--folds {num_folds}: the rows declare {len(names)} folds ({', '.join(names[:8])}); "
+            f"wanted --folds {len(names)}"
+        )
+    if "group" in store.rows:
+        _, first, group = np.unique(hash_text(store.rows["group"]), return_index=True, return_inverse=True)
+        split = np.flatnonzero(fold != fold[first][group])
+        if len(split):
+            row, other = split[0], first[group[split[0]]]
+            ids = store.rows["id"]
+            raise InputError(
+                f"group {store.rows['group'][row]!r} is split between folds: row {ids[other]!r} is in "
+                f"{names[fold[other]]!r}, row {ids[row]!r} in {names[fold[row]]!r}"
+            )
+    return fold.astype(np.int64)
+
+
+def group_keys(store: Store, challenge: Challenge, cache: Path | None) -> np.ndarray:
+    """Return the hash (N,) uint64 of each row's group."""
+    path = None
+    if cache is not None and len(store) > CACHED_ROWS:
+        path = cache / f"groups-{_cache_name(challenge)}.bin"
+        key = _read_cache(path, len(store))
+        if key is not None:
+            return key
+    key = _find_groups(store, challenge)
+    if path is not None:
+        _write_cache(path, key)
+    return key
+
+
+def _find_groups(store: Store, challenge: Challenge) -> np.ndarray:
+    sequence = store.sequence_of(np.arange(len(store)))
+    named = hash_text(store.rows["group"]) if "group" in store.rows else None
+    if not challenge.near_duplicates:
+        return named if named is not None else hash_either_strand(store.tokens, store.lengths)[sequence]
+    family, own = relatives(store.tokens, store.lengths)
+    family, own = family[sequence], own[sequence]
+    if named is not None:
+        rows = np.arange(len(store), dtype=np.int32)
+        family = components([chain(named, rows), chain(family, rows)], len(store))
+        own = named
+    return _smallest(own, family)
+
+
+def _smallest(values: np.ndarray, family: np.ndarray) -> np.ndarray:
+    """Return for each row the smallest value (N,) uint64 in its family."""
+    order = np.argsort(family, kind="stable")
+    starts = np.flatnonzero(np.diff(family[order], prepend=-1))
+    return np.minimum.reduceat(values[order], starts)[family]
+
+
+def inner_split(key: np.ndarray, *, fold: int, fraction: float, seed: int) -> np.ndarray:
+    """Choose whole groups of training rows to hold out for early stopping: a mask (N,).
+
+    About fraction of the rows, by a hash of (seed, fold, group); InputError where there is a single group.
+    """
+    groups, index, count = np.unique(key, return_inverse=True, return_counts=True)
+    if len(groups) < 2:
+        raise InputError("early stopping needs at least two groups of training rows; set patience=none")
+    order = np.argsort(mix(groups ^ mix(np.array([seed, fold], dtype=np.uint64)).sum(dtype=np.uint64)))
+    taken = max(1, int(np.searchsorted(count[order].cumsum(), fraction * len(key))))
+    chosen = np.zeros(len(groups), dtype=bool)
+    chosen[order[: min(taken, len(groups) - 1)]] = True
+    return chosen[index]
+
+
+def _cache_name(challenge: Challenge) -> str:
+    names = ("train/sequence.npy", "train/rows.csv", "train/sequence_index.npy")
+    content = [
+        CACHE_VERSION,
+        str(challenge.near_duplicates),
+        *(challenge.files.get(name, "") for name in names),
+    ]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+
+
+def _read_cache(path: Path, count: int) -> np.ndarray | None:
+    """Return the keys in a cache file, or None where it is absent or damaged."""
+    data = path.read_bytes() if path.exists() else b""
+    keys, digest = data[:-32], data[-32:]
+    if len(keys) != 8 * count or hashlib.sha256(keys).digest() != digest:
+        return None
+    return np.frombuffer(keys, dtype="<u8")
+
+
+def _write_cache(path: Path, key: np.ndarray) -> None:
+    path.parent.mkdir(exist_ok=True)
+    keys = key.astype("<u8").tobytes()
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(keys + hashlib.sha256(keys).digest())
+    partial.replace(path)

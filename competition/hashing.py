@@ -1,0 +1,57 @@
+"""Stable 64-bit hashes of sequences and text: the same on every platform and in every challenge."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from competition.tokens import PAD, reverse_complement
+
+BLOCK_ROWS = 8_192
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """Scramble uint64 values with the SplitMix64 finaliser (Steele, Lea & Flood, OOPSLA 2014)."""
+    with np.errstate(over="ignore"):
+        z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def scale(hashes: np.ndarray, count: int) -> np.ndarray:
+    """Map mixed hashes (N,) uint64 evenly onto 0..count-1 as int64."""
+    return ((hashes >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+
+
+def hash_tokens(tokens: np.ndarray) -> np.ndarray:
+    """Hash left-aligned tokens (N, L): (N,) uint64, whatever the width of the padding.
+
+    Zobrist hashing: a random number for each (position, token), added up.
+    """
+    return _zobrist(tokens, 16, PAD)
+
+
+def hash_either_strand(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Hash tokens (N, L) so that a sequence and its reverse complement agree: (N,) uint64."""
+    return np.minimum(hash_tokens(tokens), hash_tokens(reverse_complement(tokens, lengths)))
+
+
+def hash_text(texts: Sequence[str]) -> np.ndarray:
+    """Hash strings: (N,) uint64."""
+    if not len(texts):
+        return np.empty(0, dtype=np.uint64)
+    encoded = np.char.encode(np.asarray(texts, dtype=np.str_), "utf-8")
+    width = max(encoded.dtype.itemsize, 1)
+    return _zobrist(np.frombuffer(encoded.tobytes(), np.uint8).reshape(-1, width), 256, 0)
+
+
+def _zobrist(symbols: np.ndarray, alphabet: int, padding: int) -> np.ndarray:
+    width = symbols.shape[1]
+    table = mix(np.arange(width * alphabet, dtype=np.uint64)).reshape(width, alphabet)
+    table[:, padding] = 0
+    column = np.arange(width)
+    parts = [
+        table[column, symbols[start : start + BLOCK_ROWS]].sum(axis=1, dtype=np.uint64)
+        for start in range(0, len(symbols), BLOCK_ROWS)
+    ]
+    return mix(np.concatenate(parts)) if parts else np.empty(0, dtype=np.uint64)

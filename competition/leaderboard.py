@@ -1,0 +1,315 @@
+"""The leaderboard: a view over the manifests in submissions/, never a second truth.
+
+python -m competition.leaderboard [CHALLENGE]
+"""
+
+import argparse
+import itertools
+import math
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from competition import toml
+from competition.errors import InputError, one_of
+from competition.manifest import Manifest, locked, read_manifest
+from competition.progress import duration
+from competition.store import file_digest
+
+FILE = "LEADERBOARD.md"
+NONE = "-"
+EXPENDABLE = ("device", "rows/s", "run", "date", "training", "parameters", "seed", "public", "private")
+PIPED_WIDTH = 240  # where there is no terminal, nothing is left out
+LEFT = ("solution", "device", "date", "run")  # columns of text; numbers stand on the right
+BASES = ("private", "all", "out-of-fold")  # what a board ranks by: the first of these that it has
+HEADER = (
+    "# Leaderboard\n\nMade from the manifests by `python -m competition.leaderboard --write`; do not edit.\n"
+)
+
+
+class Row(NamedTuple):
+    """A submission on the board. Without a value it has no rank, and `why` says why not."""
+
+    manifest: Manifest
+    rank: int | None
+    value: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The submissions to one challenge, best first."""
+
+    challenge: str
+    score: str  # name of the primary score
+    metric: str
+    basis: str  # one of BASES
+    direction: str
+    ceiling: float | None
+    rows: tuple[Row, ...]
+    broken: tuple[str, ...]  # files that are no part of the board, and why
+
+
+def read_board(folder: Path) -> Board | None:
+    """Read the board of submissions/<challenge>; None where nothing was submitted."""
+    manifests, broken = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            manifests.append(_read_whole(path))
+        except InputError as error:
+            broken.append(str(error).replace(f"{folder}/", ""))
+    if not manifests and not broken:
+        return None
+    return make_board(folder.name, manifests, broken)
+
+
+def _read_whole(path: Path) -> Manifest:
+    """Read a manifest whose submission is there, complete and unchanged."""
+    manifest, table = read_manifest(path), path.with_suffix(".csv")
+    if manifest.challenge != path.parent.name:
+        raise InputError(f"{path} is of challenge {manifest.challenge!r}; wanted {path.parent.name!r}")
+    if not manifest.declared.get("scores"):
+        raise InputError(f"{path} declares no scores; wanted what competition.manifest.declare returns")
+    if not manifest.csv_sha256 and not manifest.scores:
+        return manifest  # a challenge without a test set: out-of-fold scores alone
+    if not table.exists():
+        raise InputError(f"{path}: {table.name} is missing")
+    if file_digest(table) != manifest.csv_sha256:
+        raise InputError(f"{path}: {table.name} is not the file that it describes (sha256 differs)")
+    return manifest
+
+
+def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[str] = ()) -> Board:
+    """Rank manifests: a pure function of them, whatever their order.
+
+    The newest one says which build of the challenge counts and how it is scored. Controls, collapsed runs and
+    submissions to another build are shown without a rank.
+    """
+    newest = max(manifests, key=_by_age, default=None)
+    if newest is None:
+        return Board(challenge, "", "", "", "", None, (), tuple(broken))
+    declared, digest = newest.declared, newest.challenge_digest
+    primary = declared["scores"][0]
+    basis = _basis([m for m in manifests if m.challenge_digest == digest], primary)
+    judged = [_judge(manifest, primary, basis, digest) for manifest in manifests]
+    judged.sort(key=lambda row: _order(row, primary["direction"]))
+    return Board(
+        challenge=challenge,
+        score=primary["name"],
+        metric=primary["metric"],
+        basis=basis,
+        direction=primary["direction"],
+        ceiling=declared.get("ceiling", {}).get(primary["name"]),
+        rows=tuple(_ranked(judged, allowed=_kinds(declared))),
+        broken=tuple(broken),
+    )
+
+
+def _by_age(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest.created, manifest.solution, manifest.run
+
+
+def _kinds(declared: dict[str, Any]) -> set[str]:
+    return {"solution", "ensemble"} if declared.get("ensembles", True) else {"solution"}
+
+
+def _basis(manifests: Sequence[Manifest], primary: dict[str, Any]) -> str:
+    sound = [m for m in manifests if not m.collapsed]
+    return next((b for b in BASES if any(_value(m, primary, b) is not None for m in sound)), BASES[-1])
+
+
+def _value(manifest: Manifest, primary: dict[str, Any], basis: str) -> float | None:
+    """Return a submission's score; out of fold a composite is stood in for by its metric on all rows."""
+    if basis == "out-of-fold":
+        return manifest.oof.get(primary["name"], manifest.oof.get(primary["metric"]))
+    return manifest.scores.get(basis, {}).get(primary["name"])
+
+
+def _judge(manifest: Manifest, primary: dict[str, Any], basis: str, digest: str) -> Row:
+    value = _value(manifest, primary, basis)
+    why = f"no {basis} score" if value is None else ""
+    if manifest.challenge_digest != digest:
+        why = "another build of the challenge"
+    if manifest.collapsed:
+        why = f"collapsed: {manifest.collapsed}"
+    return Row(manifest, None, None if why else value, why)
+
+
+def _order(row: Row, direction: str) -> tuple[Any, ...]:
+    """Sort by score, best first, then rows without one; equal scores by name, so that order is stable."""
+    better = math.inf if row.value is None else -row.value if direction == "maximize" else row.value
+    return row.value is None, better, row.manifest.solution, row.manifest.run
+
+
+def _ranked(rows: Sequence[Row], allowed: set[str]) -> list[Row]:
+    """Give ranks to those that compete; equal scores share one."""
+    ranked: list[Row] = []
+    values = [row.value for row in rows if row.manifest.kind in allowed]
+    for row in rows:
+        competes = row.value is not None and row.manifest.kind in allowed
+        ranked.append(row._replace(rank=values.index(row.value) + 1 if competes else None))
+    return ranked
+
+
+def headings(board: Board) -> list[str]:
+    """Return the headings of a board's columns."""
+    return [
+        "rank", "solution", board.score, "out-of-fold", "public", "private",
+        "parameters", "training", "device", "rows/s", "seed", "date", "run",
+    ]  # fmt: skip
+
+
+def caption(board: Board) -> str:
+    """Say what a board ranks by and what its out-of-fold column holds."""
+    better = "higher is better" if board.direction == "maximize" else "lower is better"
+    return (
+        f"Ranked by {board.score} ({board.basis}), {better}. "
+        f"Out-of-fold is {board.metric} on the training rows, mean ± sd over the folds."
+    )
+
+
+def cells(board: Board) -> list[list[str]]:
+    """Return the text of a board's cells, a list a line; the ceiling is the first line where it is known."""
+    lines = [_cells(row, board) for row in board.rows]
+    if board.ceiling is not None:
+        top = ["", "ceiling (noise)", _number(board.ceiling)]
+        lines.insert(0, top + [""] * (len(headings(board)) - len(top)))
+    return lines
+
+
+def _cells(row: Row, board: Board) -> list[str]:
+    manifest = row.manifest
+    place = "collapsed" if manifest.collapsed else NONE if manifest.kind == "solution" else manifest.kind
+    scores = [NONE] * 3
+    if not manifest.collapsed:
+        usages = [manifest.scores.get(usage, {}).get(board.score) for usage in ("public", "private")]
+        scores = [_out_of_fold(manifest, board), *map(_number, usages)]
+    return [
+        place if row.rank is None else str(row.rank),
+        manifest.solution,
+        _number(row.value),
+        *scores,
+        NONE if manifest.num_parameters is None else _short(manifest.num_parameters),
+        NONE if manifest.train_seconds is None else duration(manifest.train_seconds),
+        manifest.device or NONE,
+        NONE if manifest.rows_per_second is None else _short(manifest.rows_per_second),
+        NONE if manifest.seed is None else str(manifest.seed),
+        manifest.created[:10],
+        manifest.run,
+    ]
+
+
+def _out_of_fold(manifest: Manifest, board: Board) -> str:
+    folds = manifest.fold_scores.get(board.score, manifest.fold_scores.get(board.metric, []))
+    if len(folds) < 2:
+        return _number(_value(manifest, {"name": board.score, "metric": board.metric}, "out-of-fold"))
+    return f"{statistics.fmean(folds):.4f} ± {statistics.stdev(folds):.4f}"
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _short(number: float) -> str:
+    """Spell a count with three digits: 512, 1.72k, 34.2M, 30.7G."""
+    for unit in ("", "k", "M"):
+        if abs(number) < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g}G"
+
+
+def notes(board: Board) -> list[str]:
+    """Return what a board has to say besides its table: who has no score, and which files are broken."""
+    unranked = [
+        f"{row.manifest.solution} {row.manifest.run} has no score: {row.why}" for row in board.rows if row.why
+    ]
+    return unranked + [f"left out: {reason}" for reason in board.broken]
+
+
+def to_table(board: Board, width: int) -> Table:
+    """Lay out a board for a terminal of this many columns; what does not fit is left out, never wrapped."""
+    lines = [headings(board), *cells(board)]
+    room = [max(map(len, column)) + 3 for column in zip(*lines, strict=True)]
+    dropped = set(itertools.takewhile(lambda name: _width(lines[0], room, name) > width, EXPENDABLE))
+    kept = [i for i, name in enumerate(lines[0]) if name not in dropped]
+    table = Table(title=board.challenge, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for i in kept:
+        table.add_column(lines[0][i], justify="left" if lines[0][i] in LEFT else "right", no_wrap=True)
+    for line in lines[1:]:
+        table.add_row(*(line[i] for i in kept))
+    return table
+
+
+def _width(names: Sequence[str], room: Sequence[int], upto: str) -> int:
+    """Return the width of a table without the expendable columns that come before this one."""
+    gone = EXPENDABLE[: EXPENDABLE.index(upto)]
+    return sum(space for name, space in zip(names, room, strict=True) if name not in gone)
+
+
+def to_markdown(board: Board) -> str:
+    """Lay out a board as Markdown."""
+    lines = [f"## {board.challenge}"]
+    if board.rows:
+        align = ["---" if heading in LEFT else "---:" for heading in headings(board)]
+        table = [headings(board), align, *cells(board)]
+        lines += ["", caption(board), ""]
+        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in table]
+    listed = [f"- {note}" for note in notes(board)]
+    return "\n".join([*lines, "", *listed]).rstrip("\n") + "\n"
+
+
+def read_boards(submissions: Path, challenge: str | None = None) -> list[Board]:
+    """Read the boards of every challenge that has submissions, by name, or of one."""
+    names = sorted(path.name for path in submissions.glob("*") if path.is_dir())
+    if challenge is not None and challenge not in names:
+        raise one_of(f"challenge in {submissions}", challenge, names)
+    boards = [read_board(submissions / name) for name in names if challenge in (None, name)]
+    return [board for board in boards if board is not None]
+
+
+def write_leaderboard(submissions: Path) -> Path:
+    """Write submissions/LEADERBOARD.md over all challenges; processes that finish together take turns."""
+    path = submissions / FILE
+    with locked(submissions):
+        boards = read_boards(submissions)
+        toml.write_text(path, "\n".join([HEADER, *map(to_markdown, boards)]))
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show the leaderboard of one challenge or of all."""
+    parser = argparse.ArgumentParser(prog="python -m competition.leaderboard", description=main.__doc__)
+    parser.add_argument("challenge", nargs="?", help="default: all of them")
+    parser.add_argument("--submissions", type=Path, default=Path("submissions"))
+    parser.add_argument("--write", action="store_true", help=f"write {FILE} as well")
+    options = parser.parse_args(arguments)
+    try:
+        boards = read_boards(options.submissions, options.challenge)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    console = Console(markup=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    for board in boards:
+        if board.rows:
+            console.print(to_table(board, console.width))
+            console.print(caption(board), highlight=False)
+        for note in notes(board):
+            console.print(f"- {note}", highlight=False)
+        console.print()
+    if not boards:
+        print(f"{options.submissions} holds no submissions yet")
+    if options.write:
+        print(write_leaderboard(options.submissions))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

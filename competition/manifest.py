@@ -1,0 +1,164 @@
+"""A manifest: the JSON beside a submission that says where it came from and what it scored."""
+
+import dataclasses
+import fcntl
+import json
+import math
+import os
+import typing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from competition import toml
+from competition.challenge import Challenge
+from competition.errors import InputError, one_of
+
+KINDS = ("solution", "control", "ensemble")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Where a submission came from and what it scored. Keys that are not known here are kept."""
+
+    challenge: str
+    challenge_digest: str  # sha256 of challenge.toml: scores of different digests are not comparable
+    solution: str
+    run: str
+    created: str  # UTC, ISO 8601
+    kind: str = "solution"  # "solution", "control" or "ensemble"
+    declared: dict[str, Any] = field(default_factory=dict)  # see declare: what a board needs of the challenge
+    command: str = ""
+    seed: int | None = None
+    num_folds: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    oof: dict[str, float] = field(default_factory=dict)  # score -> value over all out-of-fold rows
+    fold_scores: dict[str, list[float]] = field(default_factory=dict)  # score -> value of each fold
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)  # usage -> score -> value; scorer's
+    collapsed: str | None = None  # why the predictions are no ranking of rows at all
+    num_parameters: int | None = None
+    train_seconds: float | None = None
+    device: str = ""
+    precision: str = ""
+    num_processes: int | None = None
+    rows_per_second: float | None = None  # training rows, over all processes
+    versions: dict[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+    source_digest: str = ""  # of the solution's files
+    fold_digest: str = ""
+    weights: dict[str, str] = field(default_factory=dict)  # file -> sha256
+    csv_sha256: str = ""
+    notes: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)  # keys written by another version of the kit
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise one_of("kind", self.kind, list(KINDS))
+
+
+def declare(challenge: Challenge) -> dict[str, Any]:
+    """Return what a leaderboard must know of a challenge, so that it can be made from manifests alone."""
+    scores = [
+        {"name": score.name, "metric": score.metric, "direction": score.direction, "unit": score.unit}
+        for score in challenge.scores
+    ]
+    return {"scores": scores, "ceiling": dict(challenge.ceiling), "ensembles": challenge.ensembles}
+
+
+def to_json(manifest: Manifest) -> str:
+    """Spell a manifest as JSON; numbers keep their full precision."""
+    document = dataclasses.asdict(manifest)
+    document |= document.pop("extra")
+    document["config"] = {name: _plain(value) for name, value in document["config"].items()}
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Spell what JSON has no form for: numbers of numpy as numbers, infinities and anything else as text."""
+    if hasattr(value, "item"):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, str, list, tuple, dict)):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; InputError names the file and what is wrong with it."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; wanted the manifest of a submission") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} is not a manifest: {error}") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path} is not a manifest: got a JSON {type(document).__name__}")
+    faults = _manifest_faults(document)
+    if faults:
+        raise InputError(f"{path} is not a manifest: {'; '.join(faults)}")
+    names = {f.name for f in fields(Manifest)} - {"extra"}
+    known = {key: value for key, value in document.items() if key in names}
+    return Manifest(**known, extra={key: value for key, value in document.items() if key not in names})
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a score; a manifest holds finite numbers only")
+
+
+def _manifest_faults(document: Mapping[str, Any]) -> list[str]:
+    hints = typing.get_type_hints(Manifest)
+    faults = []
+    for item in fields(Manifest):
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if item.name not in document:
+            faults += [f"{item.name} is missing"] if required else []
+        elif item.name != "extra" and not _fits(document[item.name], hints[item.name]):
+            faults.append(f"{item.name} is {document[item.name]!r:.60}")
+    if not faults and document.get("kind", "solution") not in KINDS:
+        faults.append(f"kind is {document['kind']!r}; wanted {', '.join(KINDS)}")
+    return faults
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether a JSON value is of a field's type, down to the items of dicts and lists."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
+    if arguments:
+        return any(_fits(value, option) for option in arguments)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, hint) and not isinstance(value, bool)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest <path>.json of a run that has no test rows, and so no CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.parent):
+        toml.write_text(path.with_suffix(".json"), to_json(manifest))
+    return manifest
+
+
+def update_manifest(path: Path, **changes: Any) -> Manifest:
+    """Change fields of the manifest beside a submission, such as scores=...; nothing else is lost."""
+    file = path.with_suffix(".json")
+    with locked(path.parent):
+        manifest = replace(read_manifest(file), **changes)
+        toml.write_text(file, to_json(manifest))
+    return manifest
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against every other process that asks the same; leaves no file behind."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,64 @@
+"""The processes and devices of a run: one CPU, one GPU or many, through Accelerate."""
+
+import os
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from competition.errors import InputError
+
+
+def make_accelerator(device: str, precision: str) -> Accelerator:
+    """Return an Accelerator on "auto" or "cpu" in precision "auto", "no", "bf16" or "fp16".
+
+    Raises InputError where the device cannot do the precision that is asked for.
+    """
+    on_cpu = device == "cpu" or not torch.cuda.is_available()
+    if precision == "auto":
+        precision = fast_precision(on_cpu)
+    if precision == "fp16" and on_cpu:
+        raise InputError("--precision fp16 needs a GPU; wanted auto, no or bf16 on a CPU")
+    be_deterministic()
+    AcceleratorState._reset_state(reset_partial_state=False)  # a second run in one process may differ
+    return Accelerator(cpu=on_cpu, mixed_precision=precision)
+
+
+def fast_precision(on_cpu: bool) -> str:
+    """Return "bf16" where the machine multiplies it in hardware, else "no".
+
+    A CPU without AMX emulates bf16 and is slower with it than without.
+    """
+    if on_cpu:
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bf16" if capabilities.get("amx_bf16") else "no"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+
+
+def be_deterministic() -> None:
+    """Make a repeat give the same bytes; operations without a deterministic form warn."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def device_name(accelerator: Accelerator) -> str:
+    """Return what computes, as a person would call it: "2 x NVIDIA H200" or "Intel Xeon, 2 threads"."""
+    if accelerator.device.type == "cuda":
+        name = torch.cuda.get_device_name(accelerator.device)
+    else:
+        name = f"{cpu_name()}, {torch.get_num_threads()} threads"
+    return name if accelerator.num_processes == 1 else f"{accelerator.num_processes} x {name}"
+
+
+def cpu_name() -> str:
+    """Return the processor's model name, or its architecture where the system does not say."""
+    import platform
+
+    try:
+        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.machine()

@@ -1,0 +1,121 @@
+"""What a run says at its start and at its end."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from competition.challenge import OpenChallenge
+from competition.cross_validation import Predictions
+from competition.folds import FoldTable
+from competition.manifest import Manifest, declare
+from competition.metrics import METRICS
+from competition.progress import duration
+from competition.runs import Run
+from competition.solution import describe
+from competition.store import file_digest
+
+SHOWN = ("pearson", "spearman", "mse", "R2")
+
+
+def announce(
+    record: Mapping[str, Any], changes: Mapping[str, Any], opened: OpenChallenge, folder: Path
+) -> None:
+    """Print what is about to run: data, recipe, machine and where the files go."""
+    rows = f"{len(opened.train):,} training rows in {record['num_folds']} folds"
+    test = f", {len(opened.test):,} test rows" if opened.test is not None else ""
+    print(f"challenge  {opened.challenge.name}: {rows}{test}")
+    print(f"solution   {record['solution']}: {describe(changes)}")
+    print(f"machine    {record['device']}, precision {record['precision']}")
+    print(f"run        {folder}", flush=True)
+
+
+def make_manifest(
+    record: Mapping[str, Any], run: Run, opened: OpenChallenge, folds: FoldTable, predictions: Predictions
+) -> Manifest:
+    """Return what the board needs to know of a finished run; the test scores come later, from the scorer."""
+    target = np.asarray(opened.train.target)
+    reason = fault(predictions)
+    seconds = sum(fold["train_seconds"] for fold in predictions.folds)
+    names = {field.name for field in dataclasses.fields(Manifest)}
+    return Manifest(
+        **{name: value for name, value in record.items() if name in names},
+        run=run.id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        declared=declare(opened.challenge),
+        oof={} if reason else oof_scores(predictions, target),
+        fold_scores={} if reason else fold_scores(predictions, target, folds),
+        collapsed=reason,
+        num_parameters=predictions.folds[0]["num_parameters"],
+        train_seconds=seconds,
+        rows_per_second=sum(fold["rows_trained"] for fold in predictions.folds) / max(seconds, 1e-9),
+        weights={
+            path.relative_to(run.folder).as_posix(): file_digest(path)
+            for path in sorted(run.folder.glob("fold*/weights.safetensors"))
+        },
+    )
+
+
+def fold_scores(predictions: Predictions, target: np.ndarray, folds: FoldTable) -> dict[str, list[float]]:
+    """Score the out-of-fold predictions of each fold by every metric: {metric: [value a fold]}."""
+    parts = [folds.fold == fold for fold in range(folds.num_folds)]
+    return {
+        name: [metric.function(target[part], predictions.oof[part]) for part in parts]
+        for name, metric in METRICS.items()
+    }
+
+
+def oof_scores(predictions: Predictions, target: np.ndarray) -> dict[str, float]:
+    """Score all out-of-fold predictions together by every metric."""
+    return {name: metric.function(target, predictions.oof) for name, metric in METRICS.items()}
+
+
+def fault(predictions: Predictions) -> str | None:
+    """Say which folds predict one constant for every row, or None."""
+    folds = [str(record["fold"]) for record in predictions.folds if record["collapsed"]]
+    return f"one constant prediction for every row of fold {', '.join(folds)}" if folds else None
+
+
+def show(manifest: Manifest, predictions: Predictions, files: Mapping[str, Path]) -> None:
+    """Print the scores by fold, their mean and spread, the test scores, the cost and the files."""
+    console = Console()
+    if manifest.collapsed:
+        console.print(f"[bold red]no score: {manifest.collapsed}[/]")
+    else:
+        console.print(_fold_table(manifest, predictions))
+        if manifest.scores:
+            console.print(_test_table(manifest.scores))
+    time = f"{duration(manifest.train_seconds or 0)} of training at {manifest.rows_per_second:,.0f} rows/s"
+    console.print(f"{manifest.num_parameters:,} parameters a model, {time} on {manifest.device}")
+    for name, path in files.items():
+        console.print(f"{name:<12} {path}", soft_wrap=True, highlight=False)
+
+
+def _fold_table(manifest: Manifest, predictions: Predictions) -> Table:
+    table = Table("out-of-fold", "rows", *SHOWN, "time", box=box.SIMPLE_HEAD)
+    scores = manifest.fold_scores
+    for fold, record in enumerate(predictions.folds):
+        values = [f"{scores[name][fold]:.4f}" for name in SHOWN]
+        table.add_row(f"fold {fold}", f"{record['held_rows']:,}", *values, duration(record["train_seconds"]))
+    table.add_section()
+    spread = [f"{np.mean(scores[name]):.4f} ± {np.std(scores[name], ddof=1):.4f}" for name in SHOWN]
+    table.add_row("mean ± sd", "", *spread, "")
+    total = sum(record["held_rows"] for record in predictions.folds)
+    table.add_row("all rows", f"{total:,}", *(f"{manifest.oof[name]:.4f}" for name in SHOWN), "")
+    return table
+
+
+def _test_table(scores: Mapping[str, Mapping[str, float]]) -> Table:
+    usages = [usage for usage in ("public", "private", "all") if scores.get(usage)]
+    table = Table("test", *usages, box=box.SIMPLE_HEAD)
+    names = dict.fromkeys(name for usage in usages for name in scores[usage])
+    for name in names:
+        values = [scores[usage].get(name) for usage in usages]
+        table.add_row(name, *("-" if value is None else f"{value:.4f}" for value in values))
+    return table

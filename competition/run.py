@@ -1,0 +1,138 @@
+"""Cross-validate a solution on a challenge and submit its predictions."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from competition.errors import InputError
+
+# Challenges that are made on first use, and what makes them.
+BUILT_IN = {"promoters": "data_prep.promoters:build"}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; a user's mistake is one line on standard error and status 2."""
+    arguments = parse(argv)
+    try:
+        run(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m competition.run", description=__doc__)
+    add = parser.add_argument
+    add("solution", type=Path, help="a folder with a solution.py, for example solutions/crmnet")
+    add("--challenge", help="name of a folder in --data, or a path; default: what the solution is built for")
+    add("--folds", type=int, default=4, help="number of folds (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
+    add(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="override a Config field; repeatable"
+    )
+    add(
+        "--published",
+        action="store_true",
+        help="take the published recipe as it is, whatever the data's size",
+    )
+    add(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="go on with RUN, or with the newest unfinished run",
+    )
+    add("--run-id", help="name of the run folder (default: date, time and a hash)")
+    add("--device", choices=["auto", "cpu"], default="auto", help="auto takes the GPUs there are")
+    add(
+        "--precision",
+        choices=["auto", "no", "bf16", "fp16"],
+        default="auto",
+        help="auto: bf16 where it is fast",
+    )
+    add("--save-seconds", type=float, default=60, help="time between two saved states (default: %(default)s)")
+    add("--no-check", action="store_true", help="skip the check of the solution's contract")
+    add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
+    add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
+    add("--submissions", type=Path, default=Path("submissions"), help="(default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train the folds, predict, submit, score and show: the whole program, in order."""
+    # Imported here: torch takes seconds, and --help should not.
+    from competition import report, runs
+    from competition.cross_validation import Job, cross_validate, write_oof
+    from competition.folds import fold_table
+    from competition.processes import make_accelerator
+    from competition.solution import configure, load_solution, setting
+
+    solution = load_solution(arguments.solution)
+    accelerator = make_accelerator(arguments.device, arguments.precision)
+    with accelerator.main_process_first():
+        opened = find_challenge(
+            arguments.challenge or setting(solution.Config(), "challenge"), arguments.data
+        )
+        folds = fold_table(opened.train, opened.challenge, arguments.folds, cache=opened.folder / "cache")
+    num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
+    config, changes = configure(solution, num_rows, settings=arguments.set, published=arguments.published)
+    record = runs.make_record(
+        solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
+        fold_digest=folds.digest,
+    )  # fmt: skip
+    parent = arguments.runs / opened.challenge.name / solution.name
+    names = {"resume": arguments.resume, "run_id": arguments.run_id}
+    with runs.open_run(parent, record, solution, accelerator, **names) as this:
+        if accelerator.is_main_process:
+            report.announce(record, changes, opened, this.folder)
+        job = Job(
+            solution, opened, config, folds, this.folder, arguments.seed, accelerator, arguments.save_seconds
+        )
+        predictions = cross_validate(job)
+        if accelerator.is_main_process:
+            oof = write_oof(job, predictions)
+            path = arguments.submissions / opened.challenge.name / f"{solution.name}-{this.id}.csv"
+            manifest = report.make_manifest(record, this, opened, folds, predictions)
+            manifest = submit(path, opened, predictions, manifest)
+            report.show(manifest, predictions, {"run": this.folder, "out-of-fold": oof, "submission": path})
+    accelerator.end_training()
+
+
+def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
+    """Write the submission and its manifest, and have it scored; without a test set the manifest alone."""
+    import pandas as pd
+
+    from competition import scoring
+    from competition.manifest import update_manifest, write_manifest
+    from competition.submission import target_names, test_ids, write_submission
+
+    if opened.test is None:
+        return write_manifest(path, manifest)
+    ids, targets = test_ids(opened), target_names(opened.challenge)
+    manifest = write_submission(path, ids, predictions.test, targets, manifest)
+    if manifest.collapsed or not scoring.has_answers(opened):
+        return manifest
+    return update_manifest(path, scores=scoring.score(opened, pd.read_csv(path, dtype={"id": str})))
+
+
+def find_challenge(name: str, data: Path) -> Any:
+    """Open a challenge by name or path; a built-in one is made on first use."""
+    from competition.challenge import open_challenge
+
+    folder = Path(name) if (Path(name) / "public").is_dir() else data / name
+    if not folder.exists() and name in BUILT_IN:
+        print(f"making the built-in challenge {name!r} in {folder}", flush=True)
+        module, function = BUILT_IN[name].split(":")
+        getattr(import_module(module), function)(folder)
+    if not folder.exists():
+        there = sorted(path.parent.name for path in data.glob("*/public"))
+        known = ", ".join(sorted({*there, *BUILT_IN}))
+        raise InputError(f"there is no challenge {name!r} in {data}; wanted a path or one of: {known}")
+    return open_challenge(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""A run folder: everything needed to repeat, resume or check one run."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from competition import toml
+from competition.challenge import OpenChallenge
+from competition.errors import InputError
+from competition.processes import device_name
+from competition.solution import Solution
+
+RECORD = "run.json"
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "accelerate",
+    "optuna",
+    "timm",
+    "safetensors",
+)
+# What a resumed run must share with its beginning; anything else would make it another run.
+IDENTITY = (
+    "challenge_digest",
+    "source_digest",
+    "config",
+    "seed",
+    "num_folds",
+    "fold_digest",
+    "num_processes",
+    "precision",
+)
+
+
+class Run(NamedTuple):
+    """A run: its folder is runs/<challenge>/<solution>/<id>."""
+
+    id: str
+    folder: Path
+
+
+@contextmanager
+def open_run(
+    parent: Path,
+    record: dict[str, Any],
+    solution: Solution,
+    accelerator: Accelerator,
+    *,
+    resume: str | None = None,
+    run_id: str | None = None,
+) -> Iterator[Run]:
+    """Start a run, or resume one ("" is the newest unfinished); only one process at a time may hold it."""
+    found: list[str | None] = [None]
+    lock = None
+    if accelerator.is_main_process:
+        folder = start(parent, record, solution, run_id) if resume is None else find(parent, record, resume)
+        found, lock = [folder.name], _lock(folder)
+    broadcast_object_list(found)
+    assert found[0] is not None
+    yield Run(found[0], parent / found[0])
+    if lock is not None:
+        lock.close()
+
+
+def make_record(
+    solution: Solution, opened: OpenChallenge, config: Any, accelerator: Accelerator, **settings: Any
+) -> dict[str, Any]:
+    """Return what a run was begun with: its identity, its settings and its surroundings."""
+    return {
+        "challenge": opened.challenge.name,
+        "challenge_digest": opened.digest,
+        "solution": solution.name,
+        "source_digest": solution.digest,
+        "config": dataclasses.asdict(config),
+        **settings,
+        "command": command_line(),
+        "num_processes": accelerator.num_processes,
+        "precision": accelerator.mixed_precision,
+        "device": device_name(accelerator),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+
+
+def start(parent: Path, record: dict[str, Any], solution: Solution, run_id: str | None) -> Path:
+    """Make a new run folder with its record and a copy of the solution's source."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    salt = hashlib.sha256(json.dumps([record, stamp, os.getpid()], default=str).encode()).hexdigest()
+    folder = parent / (run_id or f"{stamp}-{salt[:6]}")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise InputError(
+            f"{folder} exists already; wanted another --run-id, or --resume {folder.name} to go on with it"
+        ) from None
+    for path in solution.sources():
+        copy = folder / "source" / path.relative_to(solution.folder)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    toml.write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    return folder
+
+
+def find(parent: Path, record: dict[str, Any], run_id: str) -> Path:
+    """Return the folder of a run to resume, after checking that it would be the same run."""
+    folder = parent / (run_id or newest_unfinished(parent))
+    if not (folder / RECORD).exists():
+        raise InputError(f"{folder} holds no run; wanted one of: {', '.join(_runs(parent)) or 'none there'}")
+    before, now = json.loads((folder / RECORD).read_text()), json.loads(json.dumps(record))
+    for name in IDENTITY:
+        if before.get(name) != now.get(name):
+            raise InputError(
+                f"{folder} was begun with another {name}: {_brief(before.get(name), now.get(name))}; "
+                "start a new run instead"
+            )
+    return folder
+
+
+def newest_unfinished(parent: Path) -> str:
+    """Return the id of the newest run that has no manifest yet."""
+    for run_id in reversed(_runs(parent)):
+        if not (parent / run_id / "manifest.json").exists():
+            return run_id
+    raise InputError(f"{parent} holds no unfinished run to resume; leave --resume away to start one")
+
+
+def _runs(parent: Path) -> list[str]:
+    found = [path.parent for path in parent.glob(f"*/{RECORD}")]
+    return [path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+
+
+def _brief(before: Any, now: Any) -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        return ", ".join(f"{name} {before.get(name)} then, {now.get(name)} now" for name in names)
+    return f"{str(before)[:16]} then, {str(now)[:16]} now"
+
+
+def _lock(folder: Path) -> TextIO:
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise InputError(f"{folder} is being written by another process; wanted it to end first") from None
+    return lock
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that the numbers of a run depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def git_commit() -> str | None:
+    """Return the commit of the working directory, with a + where files differ from it; None outside git."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def command_line() -> str:
+    """Return the command as a user would paste it."""
+    module = sys.modules["__main__"].__spec__
+    program = f"python -m {module.name}" if module else Path(sys.argv[0]).name
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])

@@ -1,0 +1,163 @@
+"""Score a file of predictions.
+
+Takes a submission (CSV with id and target columns), the JSON of DREAM 2022 ({"id": value}) or a table
+without a header (id or sequence, then the value); each may be gzipped.
+
+    python -m competition.score FILE --challenge NAME
+"""
+
+import argparse
+import gzip
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from competition.challenge import OpenChallenge, Score
+from competition.errors import InputError
+from competition.scoring import USAGES, Report, read_answers, score_report, score_submission
+from competition.submission import (
+    find_challenge,
+    read_table,
+    target_names,
+    test_ids,
+)  # fmt: skip
+from competition.tokens import decode
+
+
+def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
+    """Read predictions in any of the known forms as a table of id and target columns, as text or numbers."""
+    targets = target_names(challenge.challenge)
+    if path.name.removesuffix(".gz").endswith(".json"):
+        return _read_json(path, targets)
+    first = _first_line(path)
+    separator = "\t" if "\t" in first else ","
+    if not _is_number(first.split(separator)[-1]):
+        return _rename_only_column(read_table(path, sep=separator), targets)
+    table = read_table(path, sep=separator, header=None)
+    if table.shape[1] != 1 + len(targets):
+        raise InputError(f"{path} has {table.shape[1]} columns; wanted an id and {', '.join(targets)}")
+    table.columns = pd.Index(["id", *targets])
+    if table["id"].isin(test_ids(challenge)).any():
+        return table
+    return _by_sequence(table, challenge, path)
+
+
+def _read_json(path: Path, targets: Sequence[str]) -> pd.DataFrame:
+    try:
+        with _open(path) as file:
+            pairs = json.load(file, object_pairs_hook=list)  # a dict would hide an id that comes twice
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} is not JSON: {error}") from None
+    if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
+        raise InputError(f'{path} is not of the form {{"id": value, ...}}')
+    rows = [value if isinstance(value, list) else [value] for _, value in pairs]
+    if any(len(row) != len(targets) for row in rows):
+        raise InputError(f"{path}: wanted {len(targets)} values an id ({', '.join(targets)})")
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(targets)}
+    return pd.DataFrame({"id": [key for key, _ in pairs], **columns})
+
+
+def _open(path: Path) -> Any:
+    try:
+        return gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with _open(path) as file:
+            return str(file.readline()).rstrip("\r\n")
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as text: {error}") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _rename_only_column(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:
+    """Accept any heading over the values of a single target, as long as the ids are called id."""
+    others = [name for name in table.columns if name != "id"]
+    if len(targets) == len(others) == 1 and len(table.columns) == 2:
+        return table.rename(columns={others[0]: targets[0]})
+    return table
+
+
+def _by_sequence(table: pd.DataFrame, challenge: OpenChallenge, path: Path) -> pd.DataFrame:
+    """Give each test row the values that stand beside its sequence."""
+    assert challenge.test is not None
+    sequences = np.array(decode(np.asarray(challenge.test.tokens)), dtype=object)
+    rows = np.arange(len(challenge.test))
+    known = pd.DataFrame(
+        {"row": test_ids(challenge), "sequence": sequences[challenge.test.sequence_of(rows)]}
+    )
+    table = table.rename(columns={"id": "sequence"}).assign(sequence=table["id"].str.upper())
+    strange = table["sequence"][~table["sequence"].isin(known["sequence"])]
+    if len(strange):
+        raise InputError(
+            f"{path}: {len(strange):,} first columns are neither an id nor a sequence of the test set "
+            f"(such as {strange.iloc[0][:40]!r})"
+        )
+    return known.merge(table, on="sequence").rename(columns={"row": "id"}).drop(columns="sequence")
+
+
+def score_table(report: Report, scores: Sequence[Score], title: str) -> Table:
+    """Lay out a report as a table: a line a score, a column a usage."""
+    table = Table("score", "better", *USAGES, title=title, title_justify="left")
+    for declared in scores:
+        values = [report.scores[usage].get(declared.name) for usage in USAGES]
+        better = "higher" if declared.direction == "maximize" else "lower"
+        table.add_row(declared.name, better, *("-" if value is None else f"{value:.6f}" for value in values))
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Score a file of predictions; a file that is refused gives the reasons and status 2."""
+    parser = argparse.ArgumentParser(prog="python -m competition.score", description=main.__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--challenge", metavar="NAME|PATH", help="default: the folder that the file is in")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of challenges")
+    parser.add_argument("--json", action="store_true", help="print every digit, for programs")
+    parser.add_argument("--record", action="store_true", help="write the scores into the file's manifest")
+    options = parser.parse_args(arguments)
+    try:
+        _run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    challenge = find_challenge(options.challenge or options.file.resolve().parent.name, options.data)
+    if options.record:
+        score_submission(options.file, challenge)
+    report = score_report(read_answers(challenge), read_predictions(options.file, challenge))
+    if options.json:
+        print(json.dumps(report._asdict(), indent=2))
+        return
+    console = Console(markup=False)
+    console.print(
+        score_table(report, challenge.challenge.scores, f"{options.file} on {challenge.challenge.name}")
+    )
+    for usage in USAGES:
+        for name, reason in report.absent[usage].items():
+            console.print(f"- {usage} {name} has no value: {reason}", highlight=False)
+            if not report.scores[usage]:
+                break  # nothing of this usage is known: once is enough
+
+
+if __name__ == "__main__":
+    sys.exit(main())

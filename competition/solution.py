@@ -1,0 +1,173 @@
+"""A solution: a folder that holds one model, loaded by path and configured without touching its source."""
+
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from competition import toml
+from competition.challenge import Challenge, Shapes
+from competition.errors import InputError, one_of
+from competition.tokens import planes
+
+# What the harness reads from a Config, and what it takes where a Config does not say.
+DEFAULTS: dict[str, Any] = {
+    "challenge": "promoters",
+    "window": (0, 112),
+    "encoding": "acgt",
+    "shift": (0, 0),
+    "reverse_complement": False,
+    "batch_size": 128,
+    "epochs": 10,
+    "patience": None,
+    "ema": None,
+    "gradient_clip": None,
+    "accumulate": 1,
+    "stop_metric": None,
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A loaded solution: its Config and its Model or Estimator."""
+
+    name: str
+    folder: Path
+    Config: Any
+    Model: Any | None
+    Estimator: Any | None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs that forward names; an Estimator takes every input there is."""
+        if self.Model is None:
+            return ()
+        return tuple(inspect.signature(self.Model.forward).parameters)[1:]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the names and bytes of the source files."""
+        total = hashlib.sha256()
+        for path in self.sources():
+            total.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + path.read_bytes())
+        return total.hexdigest()
+
+    def sources(self) -> list[Path]:
+        """Return the files that make the model what it is: Python and TOML, not the README."""
+        return sorted(p for p in self.folder.rglob("*") if p.suffix in (".py", ".toml"))
+
+
+def load_solution(folder: Path) -> Solution:
+    """Import solutions/<name>/solution.py by path; InputError says what the folder lacks."""
+    folder = Path(folder)
+    if not (folder / "solution.py").is_file():
+        near = sorted(path.parent.name for path in folder.parent.glob("*/solution.py"))
+        raise InputError(
+            f"{folder} is not a solution: it has no solution.py. "
+            f"Solutions in {folder.parent}: {', '.join(near) or 'none'}"
+        )
+    module = _import(folder.resolve())
+    found = {name: getattr(module, name, None) for name in ("Config", "Model", "Estimator")}
+    if not dataclasses.is_dataclass(found["Config"]):
+        raise InputError(f"{folder}/solution.py defines no dataclass Config; wanted Config and Model")
+    if (found["Model"] is None) == (found["Estimator"] is None):
+        raise InputError(f"{folder}/solution.py must define either Model or Estimator")
+    return Solution(folder.resolve().name, folder.resolve(), **found)
+
+
+def _import(folder: Path) -> types.ModuleType:
+    """Import the folder as a package of its own, so that its relative imports work wherever it lies."""
+    package = f"_solution_{folder.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if package not in sys.modules:
+        parent = types.ModuleType(package)
+        parent.__path__ = [str(folder)]
+        sys.modules[package] = parent
+    return importlib.import_module(f"{package}.solution")
+
+
+def setting(config: Any, name: str) -> Any:
+    """Return what a Config says of one of the harness's fields, or the default."""
+    return getattr(config, name, DEFAULTS[name])
+
+
+def shapes(config: Any, challenge: Challenge) -> Shapes:
+    """Return the shape of each input of one row: the sequence is (channels, window)."""
+    start, stop = setting(config, "window")
+    channels = planes(setting(config, "encoding")).shape[1]
+    inputs = {"sequence": (channels, stop - start), **challenge.inputs}
+    return Shapes(inputs, tuple(target.name for target in challenge.targets))
+
+
+def configure(
+    solution: Solution, num_rows: int, *, settings: Sequence[str] = (), published: bool = False
+) -> tuple[Any, dict[str, Any]]:
+    """Return the Config for num_rows training rows and what differs from the published values.
+
+    The published values are adapted to the number of rows by Config.adapt where it is defined (not when
+    published is set), then tuned.toml and last the settings ("name=value") are laid over them.
+    """
+    default = _call(solution, solution.Config)
+    adapted = default
+    if not published and hasattr(default, "adapt"):
+        adapted = _call(solution, default.adapt, num_rows)
+    tuned_file = solution.folder / "tuned.toml"
+    tuned = toml.load(tuned_file) if tuned_file.exists() and not published else {}
+    overrides = {**tuned, **dict(map(_parse_setting, settings))}
+    fields = {name: coerce(solution.Config, name, value) for name, value in overrides.items()}
+    config = _call(solution, dataclasses.replace, adapted, **fields)
+    before, after = dataclasses.asdict(default), dataclasses.asdict(config)
+    return config, {name: value for name, value in after.items() if value != before[name]}
+
+
+def _call(solution: Solution, function: Any, *args: Any, **fields: Any) -> Any:
+    try:
+        return function(*args, **fields)
+    except ValueError as error:
+        raise InputError(f"{solution.name}: {error}") from error
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text}: wanted name=value")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def coerce(config_class: type, name: str, value: Any) -> Any:
+    """Bring a value from TOML or the command line to the type of a Config field, or raise InputError."""
+    hints = typing.get_type_hints(config_class)
+    if name not in hints:
+        raise one_of("Config field", name, sorted(hints))
+    value = tuple(value) if isinstance(value, list) else value
+    wanted = typing.get_args(hints[name]) if _is_union(hints[name]) else (hints[name],)
+    if type(None) in wanted and str(value).lower() == "none":
+        return None
+    kinds = tuple(typing.get_origin(kind) or kind for kind in wanted)
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    fits = isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
+    if not fits:
+        raise InputError(
+            f"Config field {name} = {value!r}: wanted {getattr(hints[name], '__name__', hints[name])}"
+        )
+    return value
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def describe(changes: Mapping[str, Any]) -> str:
+    """Spell the settings that differ from the published ones in one line."""
+    return ", ".join(f"{name}={value}" for name, value in changes.items()) or "as published"

@@ -1,0 +1,232 @@
+"""Rows on disk: token and value arrays that are written in a stream and read as memory maps."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from competition.errors import InputError
+from competition.tokens import PAD
+
+HEADER_BYTES = 128  # an .npy header of fixed size can be filled in when the number of rows is known
+COPY_ROWS = 65_536
+
+
+class ArrayWriter:
+    """Append blocks of rows to one .npy file; memory does not grow with the number of rows."""
+
+    def __init__(self, path: Path, dtype: Any, row_shape: tuple[int, ...]) -> None:
+        self.path, self.dtype, self.row_shape = path, np.dtype(dtype), row_shape
+        self.num_rows = 0
+        self.file: BinaryIO = path.open("wb")
+        self.file.write(bytes(HEADER_BYTES))
+
+    def append(self, block: np.ndarray) -> None:
+        assert block.shape[1:] == self.row_shape, (self.path, block.shape, self.row_shape)
+        self.file.write(np.ascontiguousarray(block, dtype=self.dtype).data)
+        self.num_rows += len(block)
+
+    def close(self) -> None:
+        shape = (self.num_rows, *self.row_shape)
+        text = f"{{'descr': '{self.dtype.str}', 'fortran_order': False, 'shape': {shape!r}, }}"
+        magic = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
+        self.file.seek(0)
+        self.file.write(magic + text.encode().ljust(HEADER_BYTES - 11) + b"\n")
+        self.file.close()
+
+
+class TokenWriter:
+    """Append token blocks of any width; the file is laid out again when a longer sequence comes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writer: ArrayWriter | None = None
+
+    def append(self, tokens: np.ndarray) -> None:
+        if self.writer is None:
+            self.writer = ArrayWriter(self.path, np.uint8, (tokens.shape[1],))
+        width = self.writer.row_shape[0]
+        if tokens.shape[1] > width:
+            self._widen(tokens.shape[1])
+        elif tokens.shape[1] < width:
+            tokens = _pad_to(tokens, width)
+        self.writer.append(tokens)
+
+    def _widen(self, width: int) -> None:
+        assert self.writer is not None
+        self.writer.close()
+        narrow = self.path.with_suffix(".narrow")
+        self.path.rename(narrow)
+        old = np.load(narrow, mmap_mode="r") if self.writer.num_rows else np.empty((0, width), np.uint8)
+        self.writer = ArrayWriter(self.path, np.uint8, (width,))
+        for start in range(0, len(old), COPY_ROWS):
+            self.writer.append(_pad_to(old[start : start + COPY_ROWS], width))
+        narrow.unlink()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _pad_to(tokens: np.ndarray, width: int) -> np.ndarray:
+    padded = np.full((len(tokens), width), PAD, dtype=np.uint8)
+    padded[:, : tokens.shape[1]] = tokens
+    return padded
+
+
+class StoreWriter:
+    """Write the rows of one part (train or test) of a challenge, block by block."""
+
+    def __init__(self, folder: Path, *, inputs: Mapping[str, tuple[int, ...]], num_targets: int) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.input_shapes, self.num_targets = folder, dict(inputs), num_targets
+        self.tokens = TokenWriter(folder / "sequence.npy")
+        self.lengths = ArrayWriter(folder / "length.npy", np.int32, ())
+        self.arrays = {k: ArrayWriter(folder / f"{k}.npy", np.float32, v) for k, v in inputs.items()}
+        self.target: ArrayWriter | None = None
+        self.index: ArrayWriter | None = None
+        self.row_columns: list[str] | None = None
+        self.num_rows = 0
+
+    def append(
+        self,
+        tokens: np.ndarray,
+        lengths: np.ndarray,
+        *,
+        target: np.ndarray | None = None,
+        inputs: Mapping[str, np.ndarray] | None = None,
+        rows: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Append rows that each bring a sequence: tokens (n, L) uint8 PAD-filled, lengths (n,).
+
+        target (n, T) or (n,), inputs {name: (n, *shape)}, rows {column: n values}. Without rows the ids are
+        the row numbers. Raises InputError where a target or an input is not finite.
+        """
+        self.append_sequences(tokens, lengths)
+        self._append_rows(len(tokens), target=target, inputs=inputs, rows=rows)
+
+    def append_sequences(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
+        """Append sequences (n, L) that rows refer to by their number."""
+        self.tokens.append(tokens)
+        self.lengths.append(np.asarray(lengths))
+
+    def append_rows(self, sequence_index: np.ndarray, **columns: Any) -> None:
+        """Append rows that share sequences: sequence_index (n,) counts the sequences appended so far."""
+        if self.index is None:
+            self.index = ArrayWriter(self.folder / "sequence_index.npy", np.int32, ())
+        self.index.append(np.asarray(sequence_index))
+        self._append_rows(len(sequence_index), **columns)
+
+    def _append_rows(
+        self,
+        count: int,
+        *,
+        target: np.ndarray | None = None,
+        inputs: Mapping[str, np.ndarray] | None = None,
+        rows: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        given = dict(inputs or {})
+        assert given.keys() == self.arrays.keys(), (list(given), list(self.arrays))
+        for name, values in given.items():
+            self._check_finite(name, values)
+            self.arrays[name].append(np.asarray(values, np.float32).reshape(-1, *self.input_shapes[name]))
+        if target is not None:
+            self._check_finite("target", target)
+            self.target = self.target or ArrayWriter(
+                self.folder / "target.npy", np.float32, (self.num_targets,)
+            )
+            self.target.append(np.asarray(target, np.float32).reshape(-1, self.num_targets))
+        if rows is not None:
+            frame = pd.DataFrame({name: list(values) for name, values in rows.items()})
+            assert len(frame) == count, (len(frame), count)
+            first = self.row_columns is None
+            self.row_columns = self.row_columns or list(frame.columns)
+            assert self.row_columns == list(frame.columns)
+            frame.to_csv(self.folder / "rows.csv", mode="a", header=first, index=False, lineterminator="\n")
+        self.num_rows += count
+
+    def _check_finite(self, name: str, values: np.ndarray) -> None:
+        bad = ~np.isfinite(np.asarray(values, dtype=np.float32).reshape(len(values), -1)).all(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            raise InputError(
+                f"{name}: row {self.num_rows + row} is {np.asarray(values)[row]}; wanted a finite number"
+            )
+
+    def close(self) -> None:
+        """Finish the files and check the whole: counts agree and ids are unique."""
+        self.tokens.close()
+        writers = [self.lengths, *self.arrays.values(), self.target, self.index]
+        for writer in writers:
+            if writer is not None:
+                writer.close()
+        if self.num_rows == 0:
+            raise InputError(f"{self.folder.name}: no rows; wanted at least one")
+        for writer in (*self.arrays.values(), self.target, self.index):
+            assert writer is None or writer.num_rows == self.num_rows, writer.path
+        assert self.index is not None or self.lengths.num_rows == self.num_rows
+        if self.row_columns is not None:
+            check_ids(read_rows(self.folder / "rows.csv"), self.folder.name)
+
+
+def check_ids(rows: pd.DataFrame, name: str) -> None:
+    """Raise InputError with examples where ids repeat."""
+    repeated = rows["id"][rows["id"].duplicated()]
+    if len(repeated):
+        raise InputError(
+            f"{name}: {len(repeated)} duplicate ids ({', '.join(repeated[:3])}); wanted each id once"
+        )
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Read rows.csv with every column as text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+class Store:
+    """One part (train or test) of a challenge, memory-mapped."""
+
+    def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
+        self.folder = folder
+        self.tokens = _memory_map(folder / "sequence.npy")  # (S, L) uint8
+        self.lengths = _memory_map(folder / "length.npy")  # (S,)
+        self.sequence_index = _optional_map(folder / "sequence_index.npy")  # (N,) or None
+        self.target = _optional_map(folder / "target.npy")  # (N, T) or None
+        self.inputs = {name: _memory_map(folder / f"{name}.npy") for name in inputs}  # (N, *shape)
+
+    def __len__(self) -> int:
+        return len(self.lengths) if self.sequence_index is None else len(self.sequence_index)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Columns of rows.csv as text, one line a row; always has "id"."""
+        path = self.folder / "rows.csv"
+        if path.exists():
+            return read_rows(path)
+        return pd.DataFrame({"id": np.arange(len(self)).astype(str)})
+
+    def sequence_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return which stored sequence each of these rows reads."""
+        return rows if self.sequence_index is None else np.asarray(self.sequence_index[rows])
+
+
+def _memory_map(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as an array: {error}") from None
+    return array
+
+
+def _optional_map(path: Path) -> np.ndarray | None:
+    return _memory_map(path) if path.exists() else None
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,226 @@
+"""A submission: a CSV of test predictions and, beside it, the JSON manifest that says where it came from.
+
+python -m competition.submission check FILE --challenge NAME
+"""
+
+import argparse
+import hashlib
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from competition import toml
+from competition.challenge import Challenge, OpenChallenge, open_challenge
+from competition.errors import InputError
+from competition.manifest import Manifest, locked, to_json
+from competition.store import file_digest
+
+# Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
+FLAT = 1e-6
+NUM_EXAMPLES = 3
+
+
+def write_submission(
+    path: Path, ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str], manifest: Manifest
+) -> Manifest:
+    """Write <path>.csv and the manifest <path>.json beside it; return the manifest as it was written.
+
+    ids (N,) in the order of sample_submission.csv, predictions (N, T) finite. A prediction that does not vary
+    is written, but its manifest says that it collapsed. A submission is never replaced: InputError where the
+    file exists with other predictions; the same ones may be written again.
+    """
+    predictions = np.asarray(predictions)
+    assert path.suffix == ".csv", path
+    assert predictions.shape == (len(ids), len(targets)), (predictions.shape, len(ids), len(targets))
+    columns = {name: predictions[:, i] for i, name in enumerate(targets)}
+    frame = pd.DataFrame({"id": list(ids), **columns})
+    faults = _id_problems(frame["id"], pd.Index(frame["id"]), pd.Index(frame["id"]))
+    faults += [fault for name in targets for fault in _value_problems(name, frame[name])]
+    if faults:
+        raise InputError(f"{path.name} was not written: {'; '.join(faults)}")
+    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    flat = [fault for name in targets for fault in _flat_problems(name, columns[name])]
+    collapsed = manifest.collapsed or "; ".join(flat) or None
+    manifest = replace(manifest, csv_sha256=digest, collapsed=collapsed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.parent):
+        if path.exists() and file_digest(path) != digest:
+            raise InputError(f"{path} exists already with other predictions; wanted a new name")
+        toml.write_text(path, text)
+        toml.write_text(path.with_suffix(".json"), to_json(manifest))
+    return manifest
+
+
+def find_problems(
+    frame: pd.DataFrame, wanted: pd.Index, targets: Sequence[str], *, allowed: pd.Index | None = None
+) -> list[str]:
+    """Return every problem of a table of predictions at once, in words; an empty list means it is right.
+
+    wanted are the ids that must be there, in any order; allowed those that may (None: no others).
+    """
+    problems = _column_problems(list(frame.columns), ["id", *targets])
+    if frame.empty:
+        return [*problems, "there are no rows"]
+    if "id" in frame.columns:
+        problems += _id_problems(frame["id"].astype(str), wanted, wanted if allowed is None else allowed)
+    for name in [name for name in targets if name in frame.columns]:
+        found = _value_problems(name, frame[name])
+        problems += found or _flat_problems(name, numbers(frame[name]).to_numpy())
+    return problems
+
+
+def _column_problems(got: list[str], wanted: list[str]) -> list[str]:
+    problems = []
+    unknown = [name for name in got if name not in wanted]
+    for name in wanted:
+        if name not in got:
+            lower = {other.lower(): other for other in unknown}
+            near = get_close_matches(name.lower(), lower, n=1)
+            hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
+            problems.append(f"column {name!r} is missing{hint}")
+    if unknown:
+        problems.append(f"{_count(len(unknown), 'unknown column')} ({_examples(unknown)})")
+    return problems + ([f"wanted the columns {','.join(wanted)}"] if problems or unknown else [])
+
+
+def _id_problems(got: pd.Series, wanted: pd.Index, allowed: pd.Index) -> list[str]:
+    duplicates = got[got.duplicated()].unique()
+    missing = wanted[~wanted.isin(got)]
+    unknown = got[~got.isin(allowed)].unique()
+    found = {"duplicate id": duplicates, "missing id": missing, "unknown id": unknown}
+    return [f"{_count(len(ids), what)} ({_examples(ids)})" for what, ids in found.items() if len(ids)]
+
+
+def _value_problems(name: str, column: pd.Series) -> list[str]:
+    values = numbers(column)
+    empty = column.isna() | column.astype(str).str.strip().str.lower().isin(["", "nan"])
+    text = values.isna() & ~empty
+    found = {"is not a number": text, "is empty or NaN": empty, "is infinite": np.isinf(values)}
+    return [
+        f"{name} {what} in {_count(int(bad.sum()), 'row')} ({_row_examples(column[bad])})"
+        for what, bad in found.items()
+        if bad.any()
+    ]
+
+
+def _flat_problems(name: str, values: np.ndarray) -> list[str]:
+    """Refuse values (N,) that are all one value up to float32's rounding."""
+    low, high = float(values.min()), float(values.max())
+    if high - low > FLAT * max(abs(low), abs(high)):
+        return []
+    return [f"{name} is {low:.6g} in all {len(values):,} rows: a constant says nothing about any row"]
+
+
+def numbers(column: pd.Series) -> pd.Series:
+    """Read a column as float64, every digit counted; what is not a number becomes NaN."""
+    try:
+        return column.astype(np.float64)
+    except (ValueError, TypeError):
+        return pd.to_numeric(column, errors="coerce").astype(np.float64)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _examples(values: Sequence[Any] | np.ndarray | pd.Index) -> str:
+    shown = ", ".join(map(str, values[:NUM_EXAMPLES]))
+    return shown + (", ..." if len(values) > NUM_EXAMPLES else "")
+
+
+def _row_examples(column: pd.Series) -> str:
+    return _examples([f"row {row}: {str(value)!r}" for row, value in column.iloc[: NUM_EXAMPLES + 1].items()])
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a CSV with every cell as text; InputError where the file is not a table."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
+            return pd.read_csv(
+                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig", **options
+            )
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; wanted a submission") from None
+    except (pd.errors.ParserWarning, ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as a table: {str(error).strip()}") from None
+
+
+def check_submission(submission: pd.DataFrame | Path, challenge: OpenChallenge) -> list[str]:
+    """Return every problem of a submission at once; an empty list means that it can be scored."""
+    try:
+        frame = submission if isinstance(submission, pd.DataFrame) else read_table(submission)
+    except InputError as error:
+        return [str(error)]
+    return find_problems(frame, test_ids(challenge), target_names(challenge.challenge))
+
+
+def read_submission(path: Path, challenge: OpenChallenge) -> np.ndarray:
+    """Return predictions (N, T) float64 in the order of the test rows; InputError has every reason."""
+    frame = read_checked(path, challenge)
+    return align(frame, test_ids(challenge), target_names(challenge.challenge))
+
+
+def read_checked(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
+    """Return the table of a submission without any problem; InputError has every reason otherwise."""
+    frame = read_table(path)
+    problems = check_submission(frame, challenge)
+    if problems:
+        raise InputError(f"{path} was refused: {'; '.join(problems)}")
+    return frame
+
+
+def align(frame: pd.DataFrame, ids: pd.Index, targets: Sequence[str]) -> np.ndarray:
+    """Return a checked table's predictions (N, T) float64 in the order of ids."""
+    table = frame.set_index(frame["id"].astype(str))[list(targets)].reindex(ids)
+    return np.stack([numbers(table[name]).to_numpy() for name in targets], axis=1)
+
+
+def test_ids(challenge: OpenChallenge) -> pd.Index:
+    """Return the ids that a submission must have; InputError where there is no test set."""
+    if challenge.test is None:
+        raise InputError(f"challenge {challenge.challenge.name!r} has no test set: nothing to submit")
+    return pd.Index(challenge.test.rows["id"])
+
+
+def target_names(challenge: Challenge) -> list[str]:
+    """Return the names of the targets, which are the columns of a submission."""
+    return [target.name for target in challenge.targets]
+
+
+def find_challenge(name: str, data: Path) -> OpenChallenge:
+    """Open a challenge given by its name in the data folder, or by a path."""
+    folder = Path(name)
+    return open_challenge(folder if (folder / "public").is_dir() else data / name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check a submission: exit with 0, or with 1 and every problem."""
+    parser = argparse.ArgumentParser(prog="python -m competition.submission", description=main.__doc__)
+    parser.add_argument("action", choices=["check"])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--challenge", required=True, metavar="NAME|PATH")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of challenges")
+    options = parser.parse_args(arguments)
+    try:
+        problems = check_submission(options.file, find_challenge(options.challenge, options.data))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(f"- {problem}")
+    verdict = f"refused: {_count(len(problems), 'problem')}" if problems else "can be scored"
+    print(f"{options.file}: {verdict}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,298 @@
+"""The board is a view over manifests: it ranks what is sound, shows the rest, and never makes a score up."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from competition.challenge import Challenge, Score, Target
+from competition.errors import InputError
+from competition.leaderboard import (
+    Board,
+    cells,
+    headings,
+    main,
+    make_board,
+    notes,
+    read_board,
+    read_boards,
+    to_markdown,
+    to_table,
+    write_leaderboard,
+)
+from competition.manifest import Manifest, declare, to_json, update_manifest, write_manifest
+from competition.submission import write_submission
+
+
+def challenge(
+    *, direction: str = "maximize", ensembles: bool = True, ceiling: float | None = None
+) -> Challenge:
+    metric = "pearson" if direction == "maximize" else "mse"
+    score = Score("main", metric, direction, -1, 1)
+    known = {} if ceiling is None else {"main": ceiling}
+    return Challenge("toy", (Target("expression"),), (score,), ensembles=ensembles, ceiling=known)
+
+
+def manifest(solution: str, value: float | None = None, **fields: object) -> Manifest:
+    """A manifest with this private score, and a public one that is 0.01 more."""
+    scores = {} if value is None else {"private": {"main": value}, "public": {"main": value + 0.01}}
+    common = {
+        "challenge": "toy", "challenge_digest": "d", "run": f"{solution}-run", "scores": scores,
+        "created": "2030-01-02T03:04:05+00:00", "declared": declare(challenge()),
+    }  # fmt: skip
+    return Manifest(solution=solution, **{**common, **fields})
+
+
+def ranks(*manifests: Manifest) -> dict[str, int | None]:
+    """Solution -> rank, in the order of the board."""
+    return {row.manifest.solution: row.rank for row in make_board("toy", manifests).rows}
+
+
+def column(board: Board, name: str) -> list[str]:
+    return [line[headings(board).index(name)] for line in cells(board)]
+
+
+def submit(folder: Path, solution: str, value: float | None, **fields: object) -> Path:
+    path = folder / "toy" / f"{solution}.csv"
+    predictions = np.random.default_rng(len(solution)).normal(size=(5, 1))
+    write_submission(path, list("abcde"), predictions, ["expression"], manifest(solution, value, **fields))
+    return path
+
+
+def test_the_best_comes_first_in_the_declared_direction():
+    assert list(ranks(manifest("b", 0.5), manifest("a", 0.9), manifest("c", 0.7))) == ["a", "c", "b"]
+    error = {"declared": declare(challenge(direction="minimize"))}
+    assert list(ranks(manifest("b", 0.5, **error), manifest("a", 0.9, **error))) == ["b", "a"]
+
+
+def test_equal_scores_share_a_rank_and_the_next_one_is_left_out():
+    three = [manifest("a", 0.5), manifest("b", 0.9), manifest("c", 0.9), manifest("d", 0.4)]
+    assert ranks(*three) == {"b": 1, "c": 1, "a": 3, "d": 4}
+
+
+def test_the_board_does_not_depend_on_the_order_of_manifests():
+    several = [
+        manifest("a", 0.5),
+        manifest("b", 0.5),
+        manifest("c", None),
+        manifest("d", 0.7, kind="control"),
+    ]
+    texts = {to_markdown(make_board("toy", order)) for order in itertools.permutations(several)}
+    assert len(texts) == 1
+
+
+def test_a_score_is_ranked_by_its_full_precision_and_shown_with_four_decimals():
+    board = make_board("toy", [manifest("a", 0.70001), manifest("b", 0.70002)])
+    assert [row.manifest.solution for row in board.rows] == ["b", "a"]
+    assert column(board, "main") == ["0.7000", "0.7000"]
+
+
+def test_a_control_is_shown_in_its_place_without_a_rank():
+    found = ranks(manifest("a", 0.5), manifest("mean", 0.6, kind="control"), manifest("b", 0.7))
+    assert found == {"b": 1, "mean": None, "a": 2}
+    board = make_board("toy", [manifest("mean", 0.6, kind="control")])
+    assert cells(board)[0][:3] == ["control", "mean", "0.6000"]
+
+
+def test_a_collapsed_run_is_shown_last_without_a_rank_or_any_score():
+    dead = manifest(
+        "dead", 0.99, collapsed="one constant", oof={"main": 0.99}, fold_scores={"main": [0.9, 1.0]}
+    )
+    board = make_board("toy", [dead, manifest("a", -0.5)])
+    assert ranks(dead, manifest("a", -0.5)) == {"a": 1, "dead": None}
+    assert cells(board)[1][:6] == ["collapsed", "dead", "-", "-", "-", "-"]
+    assert notes(board) == ["dead dead-run has no score: collapsed: one constant"]
+
+
+def test_a_collapsed_run_alone_is_no_winner():
+    board = make_board("toy", [manifest("dead", 0.99, collapsed="one constant")])
+    assert [row.rank for row in board.rows] == [None]
+    assert "0.99" not in to_markdown(board)
+
+
+@pytest.mark.parametrize(
+    ("scores", "basis", "value"),
+    [
+        ({"private": {"main": 0.1}, "all": {"main": 0.2}}, "private", 0.1),
+        ({"private": {}, "public": {"main": 0.3}, "all": {"main": 0.2}}, "all", 0.2),
+        ({}, "out-of-fold", 0.4),
+    ],
+)
+def test_the_board_ranks_by_private_else_all_else_out_of_fold(scores, basis, value):
+    board = make_board("toy", [manifest("a", scores=scores, oof={"main": 0.4})])
+    assert (board.basis, board.rows[0].value) == (basis, value)
+
+
+def test_scores_on_different_rows_are_never_ranked_against_each_other():
+    found = ranks(manifest("a", 0.5), manifest("only-oof", oof={"main": 0.9}))
+    assert found == {"a": 1, "only-oof": None}
+
+
+def test_out_of_fold_a_composite_is_stood_in_for_by_its_metric():
+    board = make_board("toy", [manifest("a", oof={"pearson": 0.4, "mse": 2.0})])
+    assert (board.basis, board.rows[0].value) == ("out-of-fold", 0.4)
+
+
+def test_another_build_of_the_challenge_is_shown_without_a_rank():
+    old = manifest("old", 0.9, challenge_digest="before", created="2029-01-01T00:00:00+00:00")
+    board = make_board("toy", [old, manifest("new", 0.5)])
+    assert ranks(old, manifest("new", 0.5)) == {"new": 1, "old": None}
+    assert notes(board) == ["old old-run has no score: another build of the challenge"]
+
+
+def test_an_ensemble_is_ranked_only_where_the_challenge_allows_it():
+    assert ranks(manifest("blend", 0.9, kind="ensemble"), manifest("a", 0.5)) == {"blend": 1, "a": 2}
+    rules = {"declared": declare(challenge(ensembles=False))}
+    found = ranks(manifest("blend", 0.9, kind="ensemble", **rules), manifest("a", 0.5, **rules))
+    assert found == {"blend": None, "a": 1}
+
+
+def test_the_ceiling_is_a_line_of_its_own_where_it_is_known():
+    board = make_board("toy", [manifest("a", 0.5, declared=declare(challenge(ceiling=0.98765)))])
+    assert cells(board)[0][:3] == ["", "ceiling (noise)", "0.9877"]
+    assert len(cells(make_board("toy", [manifest("a", 0.5)]))) == 1
+
+
+def test_out_of_fold_is_shown_as_the_mean_and_spread_of_the_folds():
+    folds = manifest("a", 0.5, fold_scores={"main": [0.6, 0.7, 0.8]}, oof={"main": 0.65})
+    single = manifest("b", 0.4, oof={"main": 0.65})
+    board = make_board("toy", [folds, single])
+    assert column(board, "out-of-fold") == ["0.7000 ± 0.1000", "0.6500"]
+
+
+def test_cost_and_origin_are_shown_in_words():
+    full = manifest(
+        "a",
+        0.5,
+        num_parameters=34_165_681,
+        train_seconds=3725.0,
+        rows_per_second=1234.0,
+        seed=3,
+        device="1 x H200",
+    )
+    shown = cells(make_board("toy", [full, manifest("b", 0.4)]))
+    assert shown[0][6:] == ["34.2M", "1h02m", "1 x H200", "1.23k", "3", "2030-01-02", "a-run"]
+    assert shown[1][6:] == ["-", "-", "-", "-", "-", "2030-01-02", "b-run"]
+
+
+def test_seeds_of_one_solution_are_lines_of_their_own():
+    board = make_board("toy", [manifest("a", 0.5, seed=s, run=f"run{s}") for s in range(3)])
+    assert [row.rank for row in board.rows] == [1, 1, 1]
+    assert column(board, "run") == ["run0", "run1", "run2"]
+
+
+# Files
+
+
+def test_a_board_is_read_from_a_folder_of_submissions(tmp_path):
+    submit(tmp_path, "a", 0.5)
+    submit(tmp_path, "bb", 0.6)
+    board = read_board(tmp_path / "toy")
+    assert [row.manifest.solution for row in board.rows] == ["bb", "a"]
+    assert board.broken == ()
+
+
+def spoil_csv(path: Path) -> None:
+    path.write_text(path.read_text().replace("a,", "a,1"))
+
+
+def spoil_manifest(path: Path) -> None:
+    path.with_suffix(".json").write_text("{")
+
+
+def claim_another_challenge(path: Path) -> None:
+    update_manifest(path, challenge="other")
+
+
+def declare_nothing(path: Path) -> None:
+    update_manifest(path, declared={})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (spoil_csv, "bad.csv is not the file that it describes"),
+        (Path.unlink, "bad.csv is missing"),
+        (spoil_manifest, "bad.json is not a manifest"),
+        (claim_another_challenge, "is of challenge 'other'"),
+        (declare_nothing, "declares no scores"),
+    ],
+)
+def test_a_broken_submission_is_named_and_never_ranked(tmp_path, spoil, reason):
+    submit(tmp_path, "good", 0.5)
+    spoil(submit(tmp_path, "bad", 0.9))
+    board = read_board(tmp_path / "toy")
+    assert [row.manifest.solution for row in board.rows] == ["good"]
+    assert reason in notes(board)[0] and notes(board)[0].startswith("left out: bad.json")
+
+
+def test_a_folder_of_broken_submissions_alone_is_a_board_without_rows(tmp_path):
+    spoil_manifest(submit(tmp_path, "bad", 0.9))
+    board = read_board(tmp_path / "toy")
+    assert board.rows == () and "left out: bad.json" in to_markdown(board)
+
+
+def test_a_challenge_without_a_test_set_has_a_board_of_out_of_fold_scores(tmp_path):
+    write_manifest(tmp_path / "toy" / "a.csv", manifest("a", oof={"main": 0.5}))
+    board = read_board(tmp_path / "toy")
+    assert (board.basis, board.rows[0].rank, board.broken) == ("out-of-fold", 1, ())
+
+
+def test_test_scores_without_predictions_are_not_believed(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "a.json").write_text(to_json(manifest("a", 0.99)))
+    assert read_board(tmp_path / "toy").rows == ()
+
+
+def test_markdown_is_a_table_that_cells_cannot_break(tmp_path):
+    submit(tmp_path, "a|b", 0.5)
+    text = to_markdown(read_board(tmp_path / "toy"))
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {14}
+    assert "a\\|b" in text
+
+
+def test_the_leaderboard_file_covers_every_challenge_and_is_a_pure_function(tmp_path):
+    submit(tmp_path, "a", 0.5)
+    write_manifest(tmp_path / "alpha" / "x.csv", manifest("x", oof={"main": 0.5}, challenge="alpha"))
+    (tmp_path / "empty").mkdir()
+    first = write_leaderboard(tmp_path).read_bytes()
+    assert write_leaderboard(tmp_path).read_bytes() == first
+    headlines = [line for line in first.decode().splitlines() if line.startswith("## ")]
+    assert headlines == ["## alpha", "## toy"]
+
+
+def test_an_unknown_challenge_is_an_error_with_a_suggestion(tmp_path):
+    submit(tmp_path, "a", 0.5)
+    with pytest.raises(InputError, match="did you mean 'toy'"):
+        read_boards(tmp_path, "toys")
+
+
+@pytest.mark.parametrize(("width", "absent"), [(240, None), (100, "device"), (60, "parameters")])
+def test_a_narrow_terminal_leaves_columns_out_and_never_a_score(width, absent):
+    table = to_table(make_board("toy", [manifest("a", 0.5, device="cpu", run="r" * 20)]), width)
+    shown = [column.header for column in table.columns]
+    assert shown[:4] == ["rank", "solution", "main", "out-of-fold"]
+    assert absent not in shown and (len(shown) == 13) == (absent is None)
+
+
+def test_the_command_line_shows_and_writes(tmp_path, capsys):
+    submit(tmp_path, "a", 0.51234)
+    spoil_csv(submit(tmp_path, "bad", 0.9))
+    assert main(["toy", "--submissions", str(tmp_path), "--write"]) == 0
+    shown = capsys.readouterr().out
+    assert "0.5123" in shown and "left out: bad.json" in shown
+    assert (tmp_path / "LEADERBOARD.md").exists()
+    assert main(["nothing", "--submissions", str(tmp_path)]) == 2
+
+
+def test_no_submissions_are_said_and_no_error(tmp_path, capsys):
+    assert main(["--submissions", str(tmp_path / "none")]) == 0
+    assert "no submissions yet" in capsys.readouterr().out
+
+
+def test_scores_in_a_manifest_keep_every_digit(tmp_path):
+    path = submit(tmp_path, "a", 1 / 3)
+    assert json.loads(path.with_suffix(".json").read_text())["scores"]["private"]["main"] == 1 / 3

@@ -1,0 +1,191 @@
+"""Metrics against scipy and scikit-learn, and the invariants that define them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from sklearn import metrics as sklearn_metrics
+
+from competition import challenge
+from competition.errors import InputError
+from competition.metrics import BLOCK_ROWS, METRICS, UndefinedMetric, mse, pearson, r2, ranks, spearman
+
+CORRELATIONS = ("pearson", "spearman", "r2")
+ORACLES = {
+    "pearson": lambda t, p: stats.pearsonr(t, p)[0],
+    "spearman": lambda t, p: stats.spearmanr(t, p)[0],
+    "r2": lambda t, p: stats.pearsonr(t, p)[0] ** 2,
+    "R2": sklearn_metrics.r2_score,
+    "mse": sklearn_metrics.mean_squared_error,
+    "mae": sklearn_metrics.mean_absolute_error,
+}
+# Values with few digits: ties are common, and sums stay exact enough to compare.
+columns = arrays(np.float64, st.integers(3, 60), elements=st.integers(-500, 500).map(lambda i: i / 8))
+
+
+def sample(num_rows: int = 1000, *, seed: int = 0, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+    """Truth with many ties, like counts of reads, and a prediction of it."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(10, 3, num_rows).round(1)
+    return truth.astype(dtype), (0.5 * truth + rng.normal(0, 1, num_rows).round(1)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("num_rows", [2, 3, 1000, 2 * BLOCK_ROWS + 1])
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_equals_the_library(name, num_rows, dtype):
+    truth, prediction = sample(num_rows, dtype=dtype)
+    wanted = ORACLES[name](truth.astype(np.float64), prediction.astype(np.float64))
+    assert METRICS[name].function(truth, prediction) == pytest.approx(wanted, rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_perfect_prediction_scores_exactly_the_best_value(name):
+    truth, _ = sample(dtype="float32")
+    metric = METRICS[name]
+    best = metric.high if metric.direction == "maximize" else metric.low
+    assert metric.function(truth, truth) == best
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_several_targets_are_averaged(name):
+    (a, b), (c, d) = sample(seed=1), sample(seed=2)
+    of_each = [METRICS[name].function(a, b), METRICS[name].function(c, d)]
+    together = METRICS[name].function(np.stack([a, c], 1), np.stack([b, d], 1))
+    assert together == pytest.approx(np.mean(of_each))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_unknown_rows_are_left_out_of_their_own_target_alone(name):
+    (a, b), (c, d) = sample(50, seed=1), sample(50, seed=2)
+    a[:10], c[5:20] = np.nan, np.nan
+    of_each = [METRICS[name].function(a[10:], b[10:])]
+    of_each.append(METRICS[name].function(np.delete(c, range(5, 20)), np.delete(d, range(5, 20))))
+    together = METRICS[name].function(np.stack([a, c], 1), np.stack([b, d], 1))
+    assert together == pytest.approx(np.mean(of_each))
+
+
+@given(columns, st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=50)
+def test_the_order_of_rows_does_not_matter(truth, random):
+    prediction = truth[::-1] + np.arange(len(truth))
+    order = np.array(random.sample(range(len(truth)), len(truth)))
+    for metric in METRICS.values():
+        if np.ptp(truth) and np.ptp(prediction):
+            moved = metric.function(truth[order], prediction[order])
+            assert moved == pytest.approx(metric.function(truth, prediction), abs=1e-9)
+
+
+@given(columns)
+@settings(deadline=None, max_examples=50)
+def test_ranks_are_scipys_mid_ranks(values):
+    np.testing.assert_array_equal(ranks(values), stats.rankdata(values))
+    np.testing.assert_array_equal(ranks(values.astype(np.float32)), stats.rankdata(values))
+
+
+@given(columns)
+@settings(deadline=None, max_examples=50)
+def test_spearman_does_not_change_under_a_monotone_map(prediction):
+    truth = np.arange(len(prediction)) % 7 + 0.0
+    if np.ptp(prediction):
+        bent = np.exp(prediction / 20)
+        assert spearman(truth, bent) == spearman(truth, prediction)
+        assert spearman(truth, -bent) == pytest.approx(-spearman(truth, prediction))
+
+
+@given(columns, st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
+@settings(deadline=None, max_examples=50)
+def test_pearson_does_not_change_under_an_affine_map(prediction, scale, offset):
+    truth = np.arange(len(prediction)) % 7 + 0.0
+    if np.ptp(prediction):
+        mapped = scale * prediction + offset
+        assert pearson(truth, mapped) == pytest.approx(pearson(truth, prediction), abs=1e-8)
+        assert pearson(truth, -mapped) == pytest.approx(-pearson(truth, mapped), abs=1e-12)
+        assert r2(truth, -mapped) == pytest.approx(pearson(truth, prediction) ** 2, abs=1e-8)
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9, 1e12])
+def test_a_huge_offset_costs_no_precision(offset):
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.integers(0, 64, (2, 5000)) / 8.0  # eighths: exact at any of these offsets
+    for name in ("pearson", "spearman", "r2"):
+        plain = METRICS[name].function(truth, prediction)
+        assert METRICS[name].function(truth + offset, prediction - offset) == pytest.approx(plain, abs=1e-12)
+    assert mse(truth + offset, prediction + offset) == mse(truth, prediction)
+
+
+def test_r2_and_R2_differ_where_the_scale_is_wrong():
+    truth, _ = sample()
+    assert METRICS["r2"].function(truth, 3 * truth) == pytest.approx(1.0)
+    assert METRICS["R2"].function(truth, 3 * truth) < -1
+
+
+@pytest.mark.parametrize("name", CORRELATIONS)
+@pytest.mark.parametrize("constant", [0.1, 11.1, 1e9])
+def test_a_constant_prediction_has_no_correlation(name, constant):
+    truth, _ = sample()
+    with pytest.raises(UndefinedMetric, match="prediction is constant"):
+        METRICS[name].function(truth, np.full(len(truth), constant))
+
+
+@pytest.mark.parametrize("name", [*CORRELATIONS, "R2"])
+def test_a_constant_truth_has_no_score(name):
+    _, prediction = sample()
+    with pytest.raises(UndefinedMetric, match="truth is constant"):
+        METRICS[name].function(np.full(len(prediction), 0.1), prediction)
+
+
+def test_the_mean_has_an_error_and_explains_no_variance():
+    truth, _ = sample()
+    mean = np.full(len(truth), truth.mean())
+    assert mse(truth, mean) == pytest.approx(truth.var())
+    assert METRICS["R2"].function(truth, mean) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("num_known", [0, 1])
+def test_fewer_than_two_known_rows_have_no_score(name, num_known):
+    truth = np.array([1.0] * num_known + [np.nan] * 3)
+    with pytest.raises(UndefinedMetric, match=f"of {num_known} rows is known; wanted at least 2"):
+        METRICS[name].function(truth, np.arange(len(truth)))
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_prediction_that_is_not_finite_is_refused_even_where_the_truth_is_unknown(name, bad):
+    truth, prediction = sample(10)
+    truth[3], prediction[3] = np.nan, bad
+    with pytest.raises(InputError, match=r"1 predictions are not finite \(row 3"):
+        METRICS[name].function(truth, prediction)
+
+
+def test_an_infinite_truth_is_refused():
+    with pytest.raises(InputError, match="infinite"):
+        mse(np.array([1.0, np.inf]), np.zeros(2))
+
+
+@pytest.mark.parametrize("shapes", [((3,), (4,)), ((3,), (3, 1)), ((3, 2, 1), (3, 2, 1)), ((3, 0), (3, 0))])
+def test_shapes_that_do_not_match_are_refused(shapes):
+    with pytest.raises(InputError, match="wanted the same shape"):
+        mse(*map(np.zeros, shapes))
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_numbers_out_of_float64s_range_are_refused_and_never_nan(scale):
+    truth, prediction = sample()
+    with pytest.raises(InputError, match="too large or too small"):
+        pearson(truth * scale, prediction * scale)
+
+
+def test_a_declared_metric_is_a_known_metric():
+    assert set(METRICS) == set(challenge.METRICS)
+
+
+def test_a_metric_stays_within_its_range():
+    rng = np.random.default_rng(0)
+    for seed in range(200):
+        truth, prediction = rng.integers(0, 3, (2, 4)) + np.eye(2, 4) / 3
+        for name, metric in METRICS.items():
+            assert metric.low <= metric.function(truth, prediction) <= metric.high, (name, seed)

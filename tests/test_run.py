@@ -1,0 +1,284 @@
+"""The whole line, run as a user runs it: scores, files, repeats, kills, resumes and several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from competition import run as program
+from competition.challenge import Challenge, Score, Target, create_challenge
+
+REPOSITORY = Path(__file__).parents[1]
+SOLUTION = '''
+"""A small convolutional network with all that makes repeats hard: dropout, shifts, strands, averages."""
+from dataclasses import dataclass
+import torch
+from torch import nn
+
+@dataclass(frozen=True)
+class Config:
+    challenge: str = "toy"
+    window: tuple[int, int] = (-2, 62)
+    shift: tuple[int, int] = (-2, 2)
+    reverse_complement: bool = True
+    batch_size: int = 32
+    epochs: int = 3
+    patience: int | None = None
+    ema: float | None = 0.9
+    dropout: float = 0.1
+    normalise: bool = True
+    slow: float = 0.0
+    scale: float = 1.0
+
+class Model(nn.Module):
+    def __init__(self, config, challenge):
+        super().__init__()
+        channels, width = challenge.inputs["sequence"]
+        self.config = config
+        self.first = nn.Conv1d(channels, 16, 7, padding=3)
+        self.norm = nn.BatchNorm1d(16) if config.normalise else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(16, len(challenge.targets))
+
+    def initialize(self, target):
+        self.output.bias.copy_(target.mean(0) / max(self.config.scale, 1e-9))
+
+    def optimizer(self, num_steps):
+        return torch.optim.Adam(self.parameters(), lr=0.02), None
+
+    def forward(self, sequence):
+        x = torch.relu(self.norm(self.first(sequence)))
+        return self.config.scale * self.output(self.dropout(x.mean(2)))
+
+    def loss(self, outputs, batch):
+        if self.config.slow:
+            import time
+            time.sleep(self.config.slow)
+        return nn.functional.mse_loss(outputs, batch["target"])
+'''
+
+
+def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60) -> None:
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (num_train + num_test, 60)).astype(np.uint8)
+    target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0 + rng.normal(size=len(tokens)) / 5
+    lengths = np.full(len(tokens), 60)
+    scores = (
+        Score("pearson", "pearson", "maximize", -1, 1),
+        Score("mse", "mse", "minimize", 0, float("inf")),
+    )
+    challenge = Challenge("toy", (Target("expression"),), scores)
+    with create_challenge(folder, challenge) as writer:
+        writer.train.append(tokens[:num_train], lengths[:num_train], target=target[:num_train])
+        if num_test:
+            writer.test.append(tokens[num_train:], lengths[num_train:])
+            ids = [str(i) for i in range(num_test)]
+            answers = {
+                "id": ids,
+                "expression": target[num_train:],
+                "usage": ["public", "private"] * (num_test // 2),
+            }
+            writer.write_answers(pd.DataFrame(answers))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with the toy challenge and the toy solution."""
+    make_challenge(tmp_path / "data" / "toy")
+    (tmp_path / "solutions" / "small").mkdir(parents=True)
+    (tmp_path / "solutions" / "small" / "solution.py").write_text(SOLUTION)
+    (tmp_path / "solutions" / "small" / "README.md").write_text("Source: made for these tests.")
+    return tmp_path
+
+
+def arguments(home: Path, run_id: str, *more: str) -> list[str]:
+    folders = [f"--{name}={home / name}" for name in ("data", "runs", "submissions")]
+    return [str(home / "solutions" / "small"), "--run-id", run_id, "--device", "cpu", *folders, *more]
+
+
+def run(home: Path, run_id: str, *more: str) -> Path:
+    assert program.main(arguments(home, run_id, "--no-check", "--folds", "3", *more)) == 0
+    return home / "runs" / "toy" / "small" / run_id
+
+
+def products(folder: Path) -> dict[str, bytes]:
+    """Everything a run makes that must not depend on how it was interrupted."""
+    home = folder.parents[3]
+    files = [
+        *folder.glob("fold*/*.safetensors"),
+        *folder.glob("fold*/*.npy"),
+        *folder.glob("fold*/history.csv"),
+    ]
+    named = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    named["oof"] = (folder / "oof.csv").read_bytes()
+    named["csv"] = (home / "submissions" / "toy" / f"small-{folder.name}.csv").read_bytes()
+    return named
+
+
+def test_a_run_leaves_predictions_weights_a_submission_and_a_scored_manifest(home):
+    folder = run(home, "one")
+    manifest = json.loads((home / "submissions" / "toy" / "small-one.json").read_text())
+    assert len(pd.read_csv(folder / "oof.csv")) == 240
+    assert len(list(folder.glob("fold*/weights.safetensors"))) == 3
+    assert len(pd.read_csv(home / "submissions" / "toy" / "small-one.csv")) == 60
+    assert manifest["oof"]["pearson"] > 0.5
+    assert manifest["scores"]["all"]["pearson"] > 0.5
+
+
+def test_the_same_command_gives_the_same_bytes(home):
+    assert products(run(home, "one")) == products(run(home, "two"))
+
+
+def test_another_seed_gives_other_weights(home):
+    one, two = run(home, "one"), run(home, "two", "--seed", "1")
+    weights = [load_file(path / "fold0" / "weights.safetensors")["output.weight"] for path in (one, two)]
+    assert not torch.equal(*weights)
+
+
+def launch(home: Path, run_id: str, *more: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        *launcher,
+        "-m",
+        "competition.run",
+        *arguments(home, run_id, "--no-check", *more),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_a_run_that_is_killed_and_resumed_gives_the_same_bytes_as_an_unbroken_one(home):
+    slow = ("--folds", "3", "--save-seconds", "0", "--set", "slow=0.05")
+    whole = launch(home, "whole", *slow)
+    assert whole.wait(120) == 0, whole.stdout.read()
+    broken = launch(home, "broken", *slow)
+    state = home / "runs" / "toy" / "small" / "broken" / "fold1" / "state.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait()
+    assert state.exists(), "it was to be killed in the middle of the second fold"
+    resumed = launch(home, "ignored", *slow, "--resume", "broken")
+    assert resumed.wait(120) == 0, resumed.stdout.read()
+    folders = [home / "runs" / "toy" / "small" / name for name in ("whole", "broken")]
+    assert products(folders[0]) == products(folders[1])
+
+
+def test_two_processes_train_on_the_same_global_batches_as_one(home):
+    exact = ("--folds", "2", "--precision", "no", "--set", "normalise=false", "--set", "dropout=0.0")
+    one = launch(home, "one", *exact)
+    assert one.wait(120) == 0, one.stdout.read()
+    pair = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    two = launch(home, "two", *exact, launcher=pair)
+    assert two.wait(240) == 0, two.stdout.read()
+    folders = [home / "runs" / "toy" / "small" / name for name in ("one", "two")]
+    frames = [pd.read_csv(folder / "oof.csv")["expression"] for folder in folders]
+    np.testing.assert_allclose(frames[0], frames[1], rtol=1e-4, atol=1e-4)
+    losses = [pd.read_csv(folder / "fold0" / "history.csv")["loss"] for folder in folders]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+def test_held_out_rows_choose_nothing_about_the_model_that_predicts_them(home):
+    """Early stopping and all: spoiling the held-out answers must leave the fold's weights as they are."""
+    stopping = ("--set", "patience=1", "--set", "epochs=6")
+    honest = run(home, "honest", *stopping)
+    fold = pd.read_csv(honest / "oof.csv")["fold"].to_numpy()
+    path = home / "data" / "toy" / "public" / "train" / "target.npy"
+    target = np.load(path)
+    target[fold == 0] = -target[fold == 0]
+    np.save(path, target)
+    seal(home / "data" / "toy")
+    spoilt = run(home, "spoilt", *stopping)
+    weights = "fold0/weights.safetensors"
+    assert (honest / weights).read_bytes() == (spoilt / weights).read_bytes()
+    assert (honest / "fold1/weights.safetensors").read_bytes() != (
+        spoilt / "fold1/weights.safetensors"
+    ).read_bytes()
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of a challenge anew after a deliberate change."""
+    from dataclasses import replace
+
+    from competition.challenge import _digests, from_toml, to_toml
+
+    declaration = folder / "public" / "challenge.toml"
+    challenge = from_toml(declaration)
+    declaration.unlink()
+    declaration.write_text(to_toml(replace(challenge, files=_digests(folder / "public"))))
+
+
+def fails(capsys, home: Path, *more: str, run_id: str = "bad") -> str:
+    assert program.main(arguments(home, run_id, *more)) == 2
+    return capsys.readouterr().err
+
+
+def test_a_second_run_into_the_same_folder_is_refused(home, capsys):
+    run(home, "one")
+    assert "exists already" in fails(capsys, home, "--no-check", run_id="one")
+
+
+def test_a_resumed_run_must_be_the_same_run(home, capsys):
+    run(home, "one")
+    error = fails(capsys, home, "--no-check", "--folds", "3", "--resume", "one", "--set", "epochs=9")
+    assert "epochs 3 then, 9 now" in error
+
+
+def test_a_run_that_another_process_writes_is_refused(home, capsys):
+    import fcntl
+
+    folder = run(home, "one")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        error = fails(capsys, home, "--no-check", "--folds", "3", "--resume", "one")
+    assert "another process" in error
+
+
+def test_an_unknown_field_is_refused_with_the_nearest_known_one(home, capsys):
+    assert "did you mean 'batch_size'" in fails(capsys, home, "--set", "batchsize=3")
+
+
+def test_more_folds_than_groups_are_refused_and_leave_no_run_behind(home, capsys):
+    assert "folds" in fails(capsys, home, "--folds", "1000")
+    assert not (home / "runs").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_try(home, capsys):
+    error = fails(capsys, home, "--no-check", "--set", "scale=1e30")
+    assert "loss is" in error
+    assert "learning rate" in error
+
+
+def test_a_collapsed_run_has_no_score(home, capsys):
+    assert run(home, "flat", "--set", "scale=0.0").exists()
+    manifest = json.loads((home / "submissions" / "toy" / "small-flat.json").read_text())
+    assert "constant" in manifest["collapsed"]
+    assert not manifest["scores"]
+    assert not manifest["oof"]
+    assert "no score" in capsys.readouterr().out
+
+
+def test_a_challenge_without_test_rows_gives_out_of_fold_scores_alone(home):
+    make_challenge(home / "data" / "untested", num_test=0)
+    folders = [f"--{name}={home / name}" for name in ("data", "runs", "submissions")]
+    small = str(home / "solutions" / "small")
+    assert program.main([small, "--challenge", "untested", "--no-check", "--run-id", "x", *folders]) == 0
+    assert not list((home / "submissions").rglob("*.csv"))
+    assert json.loads(next((home / "submissions").rglob("*.json")).read_text())["oof"]["pearson"] > 0.5
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = "import sys, competition.run as r; r.parse(['solutions/x']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
