@@ -34,6 +34,8 @@ class Batches:
         self.store, self.device, self.names = store, device, names
         self.shift: tuple[int, int] = setting(config, "shift")
         self.both_strands: bool = setting(config, "reverse_complement")
+        if self.shift[0] > self.shift[1]:
+            raise InputError(f"shift {self.shift}; wanted [low, high] with low <= high")
         for name in names:
             if name != "sequence" and name not in store.inputs:
                 known = ", ".join(["sequence", *store.inputs])
@@ -56,9 +58,10 @@ class Batches:
                 f"window {window} misses every sequence: from the origin they span "
                 f"[{-challenge.origin}, {longest - challenge.origin})"
             )
-        # Only the columns that some shifted window can touch are ever read.
-        self.column = min(max(0, first + self.shift[0]), longest)
-        self.columns = slice(self.column, max(self.column + 1, min(longest, last + self.shift[1])))
+        # Only the columns that a window can touch are ever read: shifted in training, still in prediction.
+        low, high = min(0, self.shift[0]), max(0, self.shift[1])
+        self.column = min(max(0, first + low), longest - 1)
+        self.columns = slice(self.column, max(self.column + 1, min(longest, last + high)))
         self.first = first
         pad = np.array([PAD], dtype=np.uint8)
         self.left = torch.from_numpy(np.concatenate([pad, left])).to(self.device)

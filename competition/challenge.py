@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from competition.store import Store, StoreWriter, file_digest
 
 METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae")
 KINDS = ("rows", "pairs")
+# What an input may not be called, as the rows have it already.
+TAKEN = ("sequence", "length", "sequence_index", "target", "rows")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,15 @@ def _check(challenge: Challenge) -> None:
         raise InputError(
             f"{where} has no {'scores' if challenge.targets else 'targets'}; wanted at least one"
         )
+    for kind, names in {
+        "target": [target.name for target in challenge.targets],
+        "score": [score.name for score in challenge.scores],
+    }.items():
+        if len(set(names)) < len(names):
+            raise InputError(f"{where}: {kind}s are called {', '.join(names)}; wanted each name once")
+    for name in challenge.inputs:
+        if name in TAKEN or not name.isidentifier():
+            raise InputError(f"{where}: an input cannot be called {name!r}; wanted another name")
     known = {"all", *challenge.subsets}
     for name, kind in challenge.subsets.items():
         if kind not in KINDS:
@@ -137,16 +148,25 @@ def to_toml(challenge: Challenge) -> str:
 def from_toml(path: Path) -> Challenge:
     """Read challenge.toml; InputError names an unknown or missing key."""
     document: dict[str, Any] = toml.load(path)
-    rules = document.pop("rules", {})
     try:
-        document["targets"] = tuple(Target(**target) for target in document["targets"])
-        document["scores"] = tuple(Score(**score) for score in document["scores"])
+        document |= document.pop("rules", {})
+        for name, kind in (("targets", Target), ("scores", Score)):
+            document[name] = tuple(_make(kind, table, path) for table in document.get(name, []))
         document["inputs"] = {k: tuple(shape) for k, shape in document.get("inputs", {}).items()}
-        return Challenge(**document, **rules)
-    except KeyError as error:
-        raise InputError(f"{path} has no {error}; wanted name, targets and scores") from None
-    except TypeError as error:
-        raise InputError(f"{path}: {str(error).replace('__init__() ', '')}") from None
+        return _make(Challenge, document, path)
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a declaration of a challenge: {error}") from None
+
+
+def _make(kind: Any, table: Mapping[str, Any], path: Path) -> Any:
+    """Make a dataclass from a table of the file."""
+    for key in table:
+        if key not in (names := [each.name for each in fields(kind)]):
+            raise one_of(f"key in {path}", key, names)
+    for each in fields(kind):
+        if each.name not in table and each.default is MISSING and each.default_factory is MISSING:
+            raise InputError(f"{path}: a {kind.__name__.lower()} has no {each.name!r}; wanted it")
+    return kind(**table)
 
 
 def open_challenge(folder: Path, *, verify: bool = True) -> OpenChallenge:
@@ -214,9 +234,13 @@ class ChallengeWriter:
 
     def close(self) -> None:
         self.train.close()
+        if self.train.target is None:
+            raise InputError("train: no targets; wanted one for every row")
         public, private = self.folder / "public", self.folder / "private"
         if self._test is not None:
             self._test.close()
+            if self._test.target is not None:
+                raise InputError("test: the rows bring targets, for all to see; wanted write_answers")
             _write_sample_submission(Store(public / "test", []), self.challenge, public)
         challenge = replace(self.challenge, files=_digests(public))
         toml.write_text(public / "challenge.toml", to_toml(challenge))
@@ -244,6 +268,8 @@ def create_challenge(
     """
     if folder.exists() and not overwrite:
         raise InputError(f"{folder} exists already; wanted a new folder, or --overwrite to replace it")
+    if folder.exists() and not (folder / "public" / "challenge.toml").exists():
+        raise InputError(f"{folder} is not a challenge, so it is not replaced; wanted a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
     try:

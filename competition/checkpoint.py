@@ -33,9 +33,11 @@ def load(path: Path) -> Any:
     """Read what save wrote, on the CPU; InputError where the file is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            structure = json.loads((file.metadata() or {}).get("structure", "null"))
+            structure = json.loads((file.metadata() or {})["structure"])
             return _restore(structure, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except KeyError as error:
+        raise InputError(f"{path} cannot be read as a checkpoint: it has no entry {error}") from None
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as a checkpoint: {error}") from None
 
 
@@ -57,6 +59,8 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) ->
 
 def _strip(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(tree, Tensor):
+        while path in tensors:  # "a/b" beside {"a": {"b": ...}}
+            path += "+"
         tensors[path] = _own(tree, tensors)
         return {"tensor": path}
     if isinstance(tree, Mapping):

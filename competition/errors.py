@@ -10,5 +10,5 @@ def one_of(name: str, got: str, wanted: list[str]) -> InputError:
     from difflib import get_close_matches
 
     near = get_close_matches(got, wanted, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return InputError(f"unknown {name} {got!r}{hint} Known: {', '.join(sorted(wanted)) or 'none'}")
+    hint = f"did you mean {near[0]!r}? Known" if near else "known"
+    return InputError(f"unknown {name} {got!r}; {hint}: {', '.join(sorted(wanted)) or 'none'}")

@@ -98,7 +98,7 @@ def show(manifest: Manifest, predictions: Predictions, files: Mapping[str, Path]
 
 
 def _fold_table(manifest: Manifest, predictions: Predictions) -> Table:
-    table = Table("out-of-fold", "rows", *SHOWN, "time", box=box.SIMPLE_HEAD)
+    table = Table("", "rows", *SHOWN, "time", box=box.SIMPLE_HEAD)
     scores = manifest.fold_scores
     for fold, record in enumerate(predictions.folds):
         values = [f"{scores[name][fold]:.4f}" for name in SHOWN]

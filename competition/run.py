@@ -2,14 +2,10 @@
 
 import argparse
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from competition.errors import InputError
-
-# Challenges that are made on first use, and what makes them.
-BUILT_IN = {"promoters": "data_prep.promoters:build"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,6 +61,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Train the folds, predict, submit, score and show: the whole program, in order."""
     # Imported here: torch takes seconds, and --help should not.
     from competition import report, runs
+    from competition.built_in import find_challenge
+    from competition.contract import require_contract
     from competition.cross_validation import Job, cross_validate, write_oof
     from competition.folds import fold_table
     from competition.processes import make_accelerator
@@ -79,6 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
         folds = fold_table(opened.train, opened.challenge, arguments.folds, cache=opened.folder / "cache")
     num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
     config, changes = configure(solution, num_rows, settings=arguments.set, published=arguments.published)
+    if not arguments.no_check:
+        require_contract(solution, opened, config, device=accelerator.device)
     record = runs.make_record(
         solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
         fold_digest=folds.digest,
@@ -102,36 +102,24 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
-    """Write the submission and its manifest, and have it scored; without a test set the manifest alone."""
-    import pandas as pd
+    """Write the submission and its manifest, have it scored and renew the board.
 
-    from competition import scoring
-    from competition.manifest import update_manifest, write_manifest
+    A challenge without a test set has no CSV; its manifest stands on the board with the out-of-fold score.
+    """
+    from competition.leaderboard import write_leaderboard
+    from competition.manifest import write_manifest
+    from competition.scoring import has_answers, score_submission
     from competition.submission import target_names, test_ids, write_submission
 
     if opened.test is None:
-        return write_manifest(path, manifest)
-    ids, targets = test_ids(opened), target_names(opened.challenge)
-    manifest = write_submission(path, ids, predictions.test, targets, manifest)
-    if manifest.collapsed or not scoring.has_answers(opened):
-        return manifest
-    return update_manifest(path, scores=scoring.score(opened, pd.read_csv(path, dtype={"id": str})))
-
-
-def find_challenge(name: str, data: Path) -> Any:
-    """Open a challenge by name or path; a built-in one is made on first use."""
-    from competition.challenge import open_challenge
-
-    folder = Path(name) if (Path(name) / "public").is_dir() else data / name
-    if not folder.exists() and name in BUILT_IN:
-        print(f"making the built-in challenge {name!r} in {folder}", flush=True)
-        module, function = BUILT_IN[name].split(":")
-        getattr(import_module(module), function)(folder)
-    if not folder.exists():
-        there = sorted(path.parent.name for path in data.glob("*/public"))
-        known = ", ".join(sorted({*there, *BUILT_IN}))
-        raise InputError(f"there is no challenge {name!r} in {data}; wanted a path or one of: {known}")
-    return open_challenge(folder)
+        manifest = write_manifest(path, manifest)
+    else:
+        ids, targets = test_ids(opened), target_names(opened.challenge)
+        manifest = write_submission(path, ids, predictions.test, targets, manifest)
+        if has_answers(opened) and not manifest.collapsed:
+            manifest = score_submission(path, opened)
+    write_leaderboard(path.parents[1])
+    return manifest
 
 
 if __name__ == "__main__":

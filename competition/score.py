@@ -19,11 +19,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from competition.built_in import find_challenge
 from competition.challenge import OpenChallenge, Score
 from competition.errors import InputError
 from competition.scoring import USAGES, Report, read_answers, score_report, score_submission
 from competition.submission import (
-    find_challenge,
     read_table,
     target_names,
     test_ids,
@@ -44,7 +44,7 @@ def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
     if table.shape[1] != 1 + len(targets):
         raise InputError(f"{path} has {table.shape[1]} columns; wanted an id and {', '.join(targets)}")
     table.columns = pd.Index(["id", *targets])
-    if table["id"].isin(test_ids(challenge)).any():
+    if (test_ids(challenge).get_indexer(table["id"]) >= 0).any():
         return table
     return _by_sequence(table, challenge, path)
 
@@ -104,7 +104,8 @@ def _by_sequence(table: pd.DataFrame, challenge: OpenChallenge, path: Path) -> p
         {"row": test_ids(challenge), "sequence": sequences[challenge.test.sequence_of(rows)]}
     )
     table = table.rename(columns={"id": "sequence"}).assign(sequence=table["id"].str.upper())
-    strange = table["sequence"][~table["sequence"].isin(known["sequence"])]
+    found = pd.Index(known["sequence"].unique()).get_indexer(table["sequence"]) >= 0
+    strange = table["sequence"][~found]
     if len(strange):
         raise InputError(
             f"{path}: {len(strange):,} first columns are neither an id nor a sequence of the test set "

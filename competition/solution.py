@@ -1,9 +1,11 @@
 """A solution: a folder that holds one model, loaded by path and configured without touching its source."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib
 import inspect
+import re
 import sys
 import tomllib
 import types
@@ -85,7 +87,8 @@ def load_solution(folder: Path) -> Solution:
 
 def _import(folder: Path) -> types.ModuleType:
     """Import the folder as a package of its own, so that its relative imports work wherever it lies."""
-    package = f"_solution_{folder.name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    name = re.sub(r"\W", "_", folder.name)  # a dot would be a package in a package
+    package = f"_solution_{name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     if package not in sys.modules:
         parent = types.ModuleType(package)
         parent.__path__ = [str(folder)]
@@ -130,7 +133,7 @@ def configure(
 def _call(solution: Solution, function: Any, *args: Any, **fields: Any) -> Any:
     try:
         return function(*args, **fields)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"{solution.name}: {error}") from error
 
 
@@ -149,23 +152,42 @@ def coerce(config_class: type, name: str, value: Any) -> Any:
     hints = typing.get_type_hints(config_class)
     if name not in hints:
         raise one_of("Config field", name, sorted(hints))
-    value = tuple(value) if isinstance(value, list) else value
-    wanted = typing.get_args(hints[name]) if _is_union(hints[name]) else (hints[name],)
-    if type(None) in wanted and str(value).lower() == "none":
+    try:
+        return _fit(value, hints[name])
+    except TypeError:
+        wanted = hints[name].__name__ if isinstance(hints[name], type) else hints[name]
+        raise InputError(f"Config field {name} = {value!r}: wanted {wanted}") from None
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    """Return value as what a type hint asks for; TypeError where it is something else."""
+    origin, kinds = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _fit_one(value, kinds)
+    if hint is types.NoneType and str(value).lower() == "none":
         return None
-    kinds = tuple(typing.get_origin(kind) or kind for kind in wanted)
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    fits = isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
-    if not fits:
-        raise InputError(
-            f"Config field {name} = {value!r}: wanted {getattr(hints[name], '__name__', hints[name])}"
-        )
+    if origin is typing.Literal and value in kinds:
+        return value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        kinds = kinds[:1] * len(value) if Ellipsis in kinds else kinds or (object,) * len(value)
+        if len(kinds) != len(value):
+            raise TypeError
+        return tuple(map(_fit, value, kinds))
+    if hint is float and type(value) is int:
+        return float(value)
+    if isinstance(value, bool) and hint not in (bool, object):
+        raise TypeError
+    if not isinstance(value, origin):  # raises TypeError itself where a hint is no class
+        raise TypeError
     return value
 
 
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+def _fit_one(value: Any, kinds: Sequence[Any]) -> Any:
+    """Return value as the first of some types that it fits; None is tried before text."""
+    for kind in sorted(kinds, key=lambda kind: kind is not types.NoneType):
+        with contextlib.suppress(TypeError):
+            return _fit(value, kind)
+    raise TypeError
 
 
 def describe(changes: Mapping[str, Any]) -> str:

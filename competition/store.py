@@ -111,15 +111,19 @@ class StoreWriter:
 
     def append_sequences(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
         """Append sequences (n, L) that rows refer to by their number."""
+        assert len(tokens) == len(lengths), (len(tokens), len(lengths))
+        assert np.count_nonzero(tokens < PAD) == np.sum(lengths), "letters and lengths disagree"
         self.tokens.append(tokens)
         self.lengths.append(np.asarray(lengths))
 
     def append_rows(self, sequence_index: np.ndarray, **columns: Any) -> None:
         """Append rows that share sequences: sequence_index (n,) counts the sequences appended so far."""
+        index = np.asarray(sequence_index)
+        assert np.all((index >= 0) & (index < self.lengths.num_rows)), "no such sequence"
         if self.index is None:
             self.index = ArrayWriter(self.folder / "sequence_index.npy", np.int32, ())
-        self.index.append(np.asarray(sequence_index))
-        self._append_rows(len(sequence_index), **columns)
+        self.index.append(index)
+        self._append_rows(len(index), **columns)
 
     def _append_rows(
         self,
@@ -132,30 +136,29 @@ class StoreWriter:
         given = dict(inputs or {})
         assert given.keys() == self.arrays.keys(), (list(given), list(self.arrays))
         for name, values in given.items():
-            self._check_finite(name, values)
-            self.arrays[name].append(np.asarray(values, np.float32).reshape(-1, *self.input_shapes[name]))
+            self.arrays[name].append(self._finite(name, values, self.input_shapes[name]))
         if target is not None:
-            self._check_finite("target", target)
-            self.target = self.target or ArrayWriter(
-                self.folder / "target.npy", np.float32, (self.num_targets,)
-            )
-            self.target.append(np.asarray(target, np.float32).reshape(-1, self.num_targets))
+            shape = (self.num_targets,)
+            self.target = self.target or ArrayWriter(self.folder / "target.npy", np.float32, shape)
+            self.target.append(self._finite("target", target, shape))
         if rows is not None:
             frame = pd.DataFrame({name: list(values) for name, values in rows.items()})
-            assert len(frame) == count, (len(frame), count)
+            assert "id" in frame and len(frame) == count, (list(frame), len(frame), count)
             first = self.row_columns is None
             self.row_columns = self.row_columns or list(frame.columns)
             assert self.row_columns == list(frame.columns)
             frame.to_csv(self.folder / "rows.csv", mode="a", header=first, index=False, lineterminator="\n")
         self.num_rows += count
 
-    def _check_finite(self, name: str, values: np.ndarray) -> None:
-        bad = ~np.isfinite(np.asarray(values, dtype=np.float32).reshape(len(values), -1)).all(axis=1)
-        if bad.any():
-            row = int(bad.argmax())
-            raise InputError(
-                f"{name}: row {self.num_rows + row} is {np.asarray(values)[row]}; wanted a finite number"
-            )
+    def _finite(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Return finite values as float32 (n, *shape); (n,) will do for (n, 1)."""
+        block = np.asarray(values, dtype=np.float32)
+        block = block[:, None] if shape == (1,) and block.ndim == 1 else block
+        bad = np.argwhere(~np.isfinite(block))
+        if len(bad):
+            value = block[tuple(bad[0])]
+            raise InputError(f"{name}: row {self.num_rows + bad[0, 0]} has {value}; wanted finite numbers")
+        return block
 
     def close(self) -> None:
         """Finish the files and check the whole: counts agree and ids are unique."""
@@ -170,7 +173,9 @@ class StoreWriter:
             assert writer is None or writer.num_rows == self.num_rows, writer.path
         assert self.index is not None or self.lengths.num_rows == self.num_rows
         if self.row_columns is not None:
-            check_ids(read_rows(self.folder / "rows.csv"), self.folder.name)
+            rows = read_rows(self.folder / "rows.csv")
+            assert len(rows) == self.num_rows, (len(rows), self.num_rows)
+            check_ids(rows, self.folder.name)
 
 
 def check_ids(rows: pd.DataFrame, name: str) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from competition import toml
-from competition.challenge import Challenge, OpenChallenge, open_challenge
+from competition.built_in import find_challenge
+from competition.challenge import Challenge, OpenChallenge
 from competition.errors import InputError
 from competition.manifest import Manifest, locked, to_json
 from competition.store import file_digest
@@ -41,7 +42,8 @@ def write_submission(
     assert predictions.shape == (len(ids), len(targets)), (predictions.shape, len(ids), len(targets))
     columns = {name: predictions[:, i] for i, name in enumerate(targets)}
     frame = pd.DataFrame({"id": list(ids), **columns})
-    faults = _id_problems(frame["id"], pd.Index(frame["id"]), pd.Index(frame["id"]))
+    own = pd.Index(frame["id"].unique())
+    faults = _id_problems(frame["id"], own, own)
     faults += [fault for name in targets for fault in _value_problems(name, frame[name])]
     if faults:
         raise InputError(f"{path.name} was not written: {'; '.join(faults)}")
@@ -93,14 +95,17 @@ def _column_problems(got: list[str], wanted: list[str]) -> list[str]:
 
 def _id_problems(got: pd.Series, wanted: pd.Index, allowed: pd.Index) -> list[str]:
     duplicates = got[got.duplicated()].unique()
-    missing = wanted[~wanted.isin(got)]
-    unknown = got[~got.isin(allowed)].unique()
+    once = pd.Index(got.unique())  # get_indexer is ten times as fast as isin on text
+    missing = wanted[once.get_indexer(wanted) < 0]
+    unknown = once[allowed.get_indexer(once) < 0]
     found = {"duplicate id": duplicates, "missing id": missing, "unknown id": unknown}
     return [f"{_count(len(ids), what)} ({_examples(ids)})" for what, ids in found.items() if len(ids)]
 
 
 def _value_problems(name: str, column: pd.Series) -> list[str]:
     values = numbers(column)
+    if np.isfinite(values).all():
+        return []
     empty = column.isna() | column.astype(str).str.strip().str.lower().isin(["", "nan"])
     text = values.isna() & ~empty
     found = {"is not a number": text, "is empty or NaN": empty, "is infinite": np.isinf(values)}
@@ -194,12 +199,6 @@ def test_ids(challenge: OpenChallenge) -> pd.Index:
 def target_names(challenge: Challenge) -> list[str]:
     """Return the names of the targets, which are the columns of a submission."""
     return [target.name for target in challenge.targets]
-
-
-def find_challenge(name: str, data: Path) -> OpenChallenge:
-    """Open a challenge given by its name in the data folder, or by a path."""
-    folder = Path(name)
-    return open_challenge(folder if (folder / "public").is_dir() else data / name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -141,6 +141,12 @@ def test_a_pair_is_scored_by_its_difference_and_public_only_where_both_rows_are(
     assert score(toy, frame)[usage]["snv"] == pytest.approx(stats.pearsonr(*change.T)[0])
 
 
+def test_a_difference_is_the_row_minus_its_reference(toy):
+    answers = read_answers(toy)
+    change = answers.subsets["snv"].differences(answers.truth)
+    np.testing.assert_array_equal(change, answers.truth[50:200] - answers.truth[:150])
+
+
 def test_a_composite_is_the_weighted_mean_of_its_metric(toy):
     challenge = replace(TOY, scores=(*SCORES, Score("high_r2", "r2", "maximize", 0, 1, subset="high")))
     scores = score_report(replace(read_answers(toy), challenge=challenge), predict()).scores["all"]

@@ -131,7 +131,7 @@ from competition.manifest import Manifest
 from competition.submission import write_submission
 me, folder = int(sys.argv[1]), Path(sys.argv[2])
 ids, predictions = [str(i) for i in range(500)], np.random.default_rng(me).normal(size=(500, 1))
-for turn in range(20):
+for turn in range(10):
     manifest = Manifest("toy", "d", f"writer{me}", str(turn), "2030-01-01")
     write_submission(folder / f"{me}-{turn}.csv", ids, predictions, ["expression"], manifest)
     try:
@@ -145,7 +145,7 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
     command = [sys.executable, "-c", WRITER]
     writers = [subprocess.Popen([*command, str(me), str(tmp_path)], cwd=REPOSITORY) for me in (1, 2)]
     assert [writer.wait() for writer in writers] == [0, 0]
-    assert len(list(tmp_path.iterdir())) == 2 * (2 * 20 + 20)
+    assert len(list(tmp_path.iterdir())) == 2 * (2 * 10 + 10)
     for path in tmp_path.glob("*.csv"):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         assert read_manifest(path.with_suffix(".json")).csv_sha256 == digest

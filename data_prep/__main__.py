@@ -1,0 +1,63 @@
+"""Turn raw files into challenges: python -m data_prep PREPARER ..."""
+
+import argparse
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+from competition.errors import InputError, one_of
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; a user's mistake is one line on standard error and status 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    known = preparers()
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage(known))
+        return 0
+    name = arguments[0]
+    try:
+        if name not in known:
+            raise one_of("preparer", name, sorted(known))
+        module = importlib.import_module(f"data_prep.{name}")
+        parser = argparse.ArgumentParser(
+            prog=f"python -m data_prep {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument(
+            "--output", type=Path, default=None, help="challenge folder (default: data/<name>)"
+        )
+        parser.add_argument(
+            "--overwrite", action="store_true", help="replace a challenge that is there already"
+        )
+        module.add_arguments(parser)
+        options = parser.parse_args(arguments[1:])
+        module.prepare(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def preparers() -> dict[str, str]:
+    """Return the modules here that define prepare, and the first line of what they say of themselves."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        if {"prepare", "add_arguments"} <= names:
+            found[path.stem] = (ast.get_docstring(tree) or "").splitlines()[0]
+    return found
+
+
+def usage(known: dict[str, str]) -> str:
+    """Return the help text: a line for each preparer."""
+    lines = [f"  {name:<14} {text}" for name, text in known.items()]
+    head = "usage: python -m data_prep PREPARER ...\n\nEach turns raw files into a challenge folder:\n\n"
+    return head + "\n".join(lines) + "\n\npython -m data_prep PREPARER --help says what each wants."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""DREAM 2022 random promoters: the official download, scored by the official subsets and weights.
+
+The folder holds train_sequences.txt, test_sequences.txt, plasmid.json, test_subset_ids/ and, where they are
+to be had, public_leaderboard_ids/ and filtered_test_data_with_MAUDE_expression.txt; each may be gzipped
+(Zenodo 10633252). Test answers that are not there stay unknown; scores are taken over those that are.
+
+    python -m data_prep dream2022 download/
+    python -m data_prep dream2022 download/ --train train_small.tsv.gz --name dream2022_small
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from competition.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.errors import InputError
+from competition.tokens import decode
+from data_prep.two_columns import Block, open_bytes, read_two_columns
+
+FLANK = 150  # plasmid bases kept on either side of the stored sequence
+INSERT_MARK = "N" * 80  # where the plasmid's sequence holds the insert
+
+# Subset: its file, its kind and its weight in the official scores, as the challenge's evaluation has it; with
+# the weight 1 of all rows they add up to 4.65.
+SUBSETS = {
+    "high": ("high_exp_seqs.csv", "rows", 0.3),
+    "low": ("low_exp_seqs.csv", "rows", 0.3),
+    "yeast": ("yeast_seqs.csv", "rows", 0.3),
+    "random": ("all_random_seqs.csv", "rows", 0.3),
+    "challenging": ("challenging_seqs.csv", "rows", 0.5),
+    "SNVs": ("all_SNVs_seqs.csv", "pairs", 1.25),
+    "motif_perturbation": ("motif_perturbation_seqs.csv", "pairs", 0.3),
+    "motif_tiling": ("motif_tiling_seqs.csv", "pairs", 0.4),
+}
+WEIGHTS = {"all": 1.0, **{name: weight for name, (_, _, weight) in SUBSETS.items()}}
+SIDES = {"rows": ("",), "pairs": ("alt_", "ref_")}  # prefixes of the columns pos and sequence
+PUBLIC_ANSWERS = "public_leaderboard_ids/ground.json"
+ALL_ANSWERS = "filtered_test_data_with_MAUDE_expression.txt"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command-line options."""
+    add = parser.add_argument
+    add("folder", type=Path, help="the official download")
+    add("--train", type=Path, help="train on this file instead: sequence TAB value, with a header or without")
+    add("--name", default="dream2022", help="name of the challenge (default: %(default)s)")
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Build the challenge and say what it holds."""
+    folder = options.output or Path("data") / options.name
+    left, right = flanks(options.folder / "plasmid.json")
+    train = options.train or options.folder / "train_sequences.txt"
+    challenge = declare(options.name, left, right)
+    with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
+        num_train = write_train(writer, train)
+        sequences = write_test(writer, options.folder / "test_sequences.txt")
+        answers = read_answers(options.folder, sequences)
+        writer.write_answers(answers)
+        writer.write_subsets(read_subsets(options.folder, sequences))
+    known = int(answers.expression.notna().sum())
+    print(f"{folder}: {num_train:,} training rows, {len(sequences):,} test rows, {known:,} answers known")
+
+
+def declare(name: str, left: str, right: str) -> Challenge:
+    """Return the declaration: the two official scores, and every subset's own."""
+    scores = [
+        Score("pearson_score", "r2", "maximize", 0, 1, weights=WEIGHTS),
+        Score("spearman_score", "spearman", "maximize", -1, 1, weights=WEIGHTS),
+    ]
+    for metric in ("pearson", "spearman"):
+        scores += [
+            Score(f"{metric}_{subset}".removesuffix("_all"), metric, "maximize", -1, 1, subset=subset)
+            for subset in WEIGHTS
+        ]
+    return Challenge(
+        name=name,
+        title="DREAM 2022: predicting gene expression using millions of random promoter sequences",
+        source="Rafi et al., Nature Biotechnology 2024; Zenodo 10633252",
+        licence="CC BY 4.0",
+        targets=(Target("expression", "mean sorting bin, 0..17; test answers on the MAUDE scale"),),
+        scores=tuple(scores),
+        left_flank=left,
+        right_flank=right,
+        inputs={"singleton": (1,)},
+        subsets={subset: kind for subset, (_, kind, _) in SUBSETS.items()},
+        ensembles=False,
+    )
+
+
+def flanks(path: Path) -> tuple[str, str]:
+    """Return the plasmid's bases on either side of the stored sequences, which bring their own adapters."""
+    with open_bytes(path) as file:
+        plasmid = json.load(file)
+    start = plasmid.find(INSERT_MARK) if isinstance(plasmid, str) else -1
+    if start < 0:
+        raise InputError(f"{path} holds no run of {len(INSERT_MARK)} N; wanted the plasmid, its insert as N")
+    stop = start + len(INSERT_MARK)
+    left, right = len("TGCATTTTTTTCACATC"), len("GGTTACGGCTGTT")
+    around = plasmid + plasmid  # it is a circle
+    return around[start - left - FLANK : start - left], around[stop + right : stop + right + FLANK]
+
+
+def write_train(writer: ChallengeWriter, path: Path) -> int:
+    """Stream the training rows; return how many there are."""
+    count = 0
+    for block in read_any(path):
+        singleton = block.whole[:, None].astype(np.float32)
+        writer.train.append(block.tokens, block.lengths, target=block.value, inputs={"singleton": singleton})
+        count += len(block.value)
+    return count
+
+
+def read_any(path: Path) -> Iterator[Block]:
+    """Read a training file with or without a header, of two or more columns."""
+    with open_bytes(path) as file:
+        cells = file.readline().decode("utf-8", "replace").rstrip("\r\n").split("\t")
+    header = len(cells) > 1 and not _is_number(cells[1])
+    return read_two_columns(path, header=header, columns=max(2, len(cells)))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def write_test(writer: ChallengeWriter, path: Path) -> list[str]:
+    """Write the test rows, whose ids are their line numbers from 0; return their sequences.
+
+    The model is asked for its answer for a well-measured promoter: singleton is 0.
+    """
+    sequences: list[str] = []
+    for block in read_any(path):
+        singleton = np.zeros((len(block.lengths), 1))
+        writer.test.append(block.tokens, block.lengths, inputs={"singleton": singleton})
+        sequences += decode(block.tokens)
+    return sequences
+
+
+def read_answers(folder: Path, sequences: list[str]) -> pd.DataFrame:
+    """Return what is known of the test rows; public are those of the public leaderboard."""
+    values, public = np.full(len(sequences), np.nan), np.zeros(len(sequences), dtype=bool)
+    if _there(folder / ALL_ANSWERS):
+        values = np.concatenate([block.value for block in read_any(folder / ALL_ANSWERS)])
+        if len(values) != len(sequences):
+            raise InputError(f"{folder / ALL_ANSWERS} has {len(values)} rows; wanted {len(sequences)}")
+    if _there(folder / PUBLIC_ANSWERS):
+        with open_bytes(folder / PUBLIC_ANSWERS) as file:
+            known = {int(key): value for key, value in json.load(file).items()}
+        rows = np.fromiter(known, dtype=np.int64)
+        _check_rows(rows, len(sequences), folder / PUBLIC_ANSWERS)
+        public[rows], values[rows] = True, list(known.values())
+    usage = np.where(public, "public", "private")
+    ids = np.arange(len(sequences)).astype(str)
+    return pd.DataFrame({"id": ids, "expression": values, "usage": usage})
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.with_name(path.name + ".gz").exists()
+
+
+def _check_rows(rows: np.ndarray, count: int, path: Path) -> None:
+    if len(rows) and (rows.min() < 0 or rows.max() >= count):
+        raise InputError(f"{path} names the test row {rows.max()}; there are rows 0..{count - 1}")
+
+
+def read_subsets(folder: Path, sequences: list[str]) -> pd.DataFrame:
+    """Return the official subsets; what the files repeat is taken once, as the official scorer does."""
+    parts = []
+    for subset, (file, kind, _) in SUBSETS.items():
+        path = folder / "test_subset_ids" / file
+        if not _there(path):
+            raise InputError(f"{path} does not exist; wanted the official subsets, plain or gzipped")
+        with open_bytes(path) as stream:
+            table = pd.read_csv(stream)
+        for side in SIDES[kind]:
+            _check_positions(table, f"{side}pos", f"{side}sequence", sequences, path)
+        names = [f"{side}pos" for side in SIDES[kind]]
+        table = table[names].drop_duplicates().astype(str)
+        reference = table[names[1]] if kind == "pairs" else ""
+        parts.append(pd.DataFrame({"subset": subset, "id": table[names[0]], "reference": reference}))
+    return pd.concat(parts)
+
+
+def _check_positions(
+    table: pd.DataFrame, position: str, sequence: str, sequences: list[str], path: Path
+) -> None:
+    """Make sure that a subset file speaks of these test rows, by comparing the sequences it quotes."""
+    for column in (position, sequence):
+        if column not in table:
+            raise InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    rows = table[position].to_numpy()
+    _check_rows(rows, len(sequences), path)
+    quotes = zip(rows, table[sequence], strict=True)
+    wrong = [line for line, (row, quoted) in enumerate(quotes) if sequences[row] != quoted]
+    if wrong:
+        raise InputError(
+            f"{path}: line {wrong[0] + 2} quotes another sequence than test row {rows[wrong[0]]}, "
+            f"and so do {len(wrong) - 1} more; wanted the files of one download"
+        )

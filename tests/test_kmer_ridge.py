@@ -1,0 +1,157 @@
+"""The k-mer ridge is the bar of every board, so it is held to brute force and to scikit-learn."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+
+from competition.challenge import Shapes
+from competition.solution import load_solution
+from competition.tokens import encode, reverse_complement
+
+kmer_ridge = load_solution(Path(__file__).parents[1] / "solutions" / "kmer_ridge")
+module = sys.modules[kmer_ridge.Estimator.__module__]
+Config, count_words = kmer_ridge.Config, module.count_words
+
+
+def draw(num_rows, width=40, seed=0):
+    return np.random.default_rng(seed).integers(0, 4, (num_rows, width), dtype=np.uint8)
+
+
+def estimator(*, others=(), **changes):
+    shapes = {"sequence": (4, 40), **dict.fromkeys(others, (2,))}
+    return kmer_ridge.Estimator(Config(**{"k": 2, **changes}), Shapes(shapes, ("y",)))
+
+
+def fit_predict(tokens, target, fresh=None, **changes):
+    model = estimator(**changes)
+    model.fit({"sequence": tokens}, target)
+    return model.predict({"sequence": tokens if fresh is None else fresh})
+
+
+def occurrences(text, word):
+    return sum(text.startswith(word, i) for i in range(len(text)))
+
+
+def test_counts_are_those_of_every_word_in_the_text_overlaps_included():
+    texts = ["AAAAC", "GATTACAGATTACA", "TTNTTT"]
+    words = ["".join(w) for k in (1, 2, 3) for w in itertools.product("ACGT", repeat=k)]
+    wanted = [[occurrences(text, word) for word in words] for text in texts]
+    np.testing.assert_array_equal(count_words(encode(texts)[0], 3), wanted)
+
+
+def test_words_with_an_unknown_letter_or_padding_are_not_counted():
+    unknown, padded = count_words(encode(["ACNGT", "ACGT"])[0], 2)
+    assert (unknown[4:].sum(), padded[4:].sum()) == (2, 3)
+
+
+def test_both_strands_count_alike_when_they_are_to_be_one():
+    tokens = draw(5)
+    forward, backward = (count_words(t, 4, both_strands=True) for t in (tokens, reverse_complement(tokens)))
+    np.testing.assert_array_equal(forward, backward)
+    assert (count_words(tokens, 4) != count_words(reverse_complement(tokens), 4)).any()
+
+
+def test_the_opposite_of_a_word_is_its_reverse_complement():
+    words = ["".join(w) for w in itertools.product("ACGT", repeat=3)]
+    swap = str.maketrans("ACGT", "TGCA")
+    assert [words[i] for i in module.opposite(3)] == [word.translate(swap)[::-1] for word in words]
+
+
+def test_a_window_shorter_than_the_longest_word_has_no_such_word():
+    assert count_words(draw(3, width=2), 4)[:, 4 + 16 :].sum() == 0
+
+
+def test_weights_are_those_of_scikit_learn_at_the_same_penalty():
+    tokens, target = draw(200), np.random.default_rng(1).normal(5, 2, (200, 2))
+    model = estimator()
+    model.fit({"sequence": tokens}, target)
+    counts = count_words(tokens, 2)
+    for column, alpha in enumerate(model.alpha):
+        oracle = Ridge(alpha=alpha).fit(counts, target[:, column])
+        got = model.predict({"sequence": tokens})[:, column]
+        np.testing.assert_allclose(got, oracle.predict(counts), atol=1e-8)
+
+
+def test_the_penalty_is_the_one_with_the_least_generalised_cross_validation():
+    tokens = draw(60)
+    features = count_words(tokens, 2)
+    target = features[:, [3]] + np.random.default_rng(1).normal(0, 2, (60, 1))
+    model = estimator()
+    model.fit({"sequence": tokens}, target)
+
+    def score(alpha):
+        centred = features - features.mean(0)
+        hat = centred @ np.linalg.solve(centred.T @ centred + alpha * np.eye(20), centred.T) + 1 / 60
+        return ((target - hat @ target) ** 2).mean() / (1 - np.trace(hat) / 60) ** 2
+
+    assert model.alpha == min(module.ALPHAS, key=score)
+
+
+def test_noise_is_shrunk_away_and_signal_is_not():
+    tokens, rng = draw(300), np.random.default_rng(1)
+    noise, signal = rng.normal(size=(300, 1)), count_words(tokens, 2)[:, [7]]
+    assert fit_predict(tokens, noise, draw(300, seed=2)).std() < 0.3
+    fresh = draw(300, seed=2)
+    correlation = np.corrcoef(fit_predict(tokens, signal, fresh)[:, 0], count_words(fresh, 2)[:, 7])[0, 1]
+    assert correlation > 0.99
+
+
+def test_the_block_size_changes_nothing(monkeypatch):
+    tokens, target = draw(100), np.random.default_rng(1).normal(size=(100, 1))
+    whole = fit_predict(tokens, target)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(module, "BLOCK_BASES", 90)
+    np.testing.assert_allclose(fit_predict(tokens, target), whole, atol=1e-10)
+
+
+def test_each_target_gets_the_answer_it_would_get_alone():
+    tokens, target = draw(80), np.random.default_rng(1).normal(size=(80, 2))
+    alone = [fit_predict(tokens, target[:, [i]]) for i in range(2)]
+    np.testing.assert_allclose(fit_predict(tokens, target), np.concatenate(alone, axis=1), atol=1e-10)
+
+
+@pytest.mark.parametrize("num_rows", [2, 5, 15])
+def test_fewer_rows_than_words_do_no_harm(num_rows):
+    tokens, target = draw(num_rows), np.random.default_rng(1).normal(size=(num_rows, 1))
+    predictions = fit_predict(tokens, target, draw(100, seed=2), k=4)
+    assert np.isfinite(predictions).all()
+    assert np.abs(predictions).max() < 5
+
+
+def test_other_inputs_take_part_whatever_their_unit():
+    tokens, rng = draw(200), np.random.default_rng(1)
+    extra = rng.normal(size=(200, 2))
+    target = extra[:, [0]] * 3
+    answers = []
+    for unit in (1, 1e4):
+        model = estimator(others=["extra"])
+        inputs = {"sequence": tokens, "extra": (unit * extra + unit).astype(np.float32)}
+        model.fit(inputs, target)
+        answers.append(model.predict(inputs))
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-3)
+    assert np.corrcoef(answers[0][:, 0], target[:, 0])[0, 1] > 0.99
+
+
+def test_an_input_that_never_varies_does_no_harm():
+    tokens, target = draw(50), np.random.default_rng(1).normal(size=(50, 1))
+    model = estimator(others=["extra"])
+    model.fit({"sequence": tokens, "extra": np.full((50, 2), 7.0)}, target)
+    predictions = model.predict({"sequence": tokens, "extra": np.full((50, 2), 7.0)})
+    np.testing.assert_allclose(predictions, fit_predict(tokens, target), atol=1e-6)
+
+
+def test_the_state_brings_the_predictions_back():
+    tokens, target = draw(50), np.random.default_rng(1).normal(size=(50, 1))
+    model, twin = estimator(), estimator()
+    model.fit({"sequence": tokens}, target)
+    twin.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(twin.predict({"sequence": tokens}), model.predict({"sequence": tokens}))
+
+
+def test_no_rows_give_no_predictions():
+    tokens, target = draw(50), np.random.default_rng(1).normal(size=(50, 1))
+    assert fit_predict(tokens, target, draw(0)).shape == (0, 1)

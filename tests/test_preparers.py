@@ -1,0 +1,217 @@
+"""Raw files become challenges; what is wrong with a file is said once, and nothing is left behind."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from competition.challenge import open_challenge
+from competition.scoring import score
+from competition.tokens import decode
+from data_prep.__main__ import main
+
+LEFT, RIGHT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT"
+
+
+def promoters(count: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [LEFT + "".join(rng.choice(list("ACGT"), 80)) + RIGHT for _ in range(count)]
+
+
+def prepare(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def write_table(path: Path, **columns) -> Path:
+    table = {"sequence": promoters(6), "expression": np.arange(6) / 2, **columns}
+    pd.DataFrame({k: v for k, v in table.items() if v is not None}).to_csv(path, index=False)
+    return path
+
+
+def test_the_help_lists_every_preparer(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("table", "promoters", "dream2022", "vaishnav2022"))
+
+
+def test_an_unknown_preparer_is_refused_with_the_nearest(capsys):
+    assert prepare("tabel") == 2
+    assert "did you mean 'table'" in capsys.readouterr().err
+
+
+def test_a_table_becomes_training_and_test_rows(tmp_path):
+    usage = ["train", "train", "Public", "private", "train", "private"]
+    table = write_table(tmp_path / "t.csv", id=list("abcdef"), group=list("xxyyzz"), usage=usage, gc=range(6))
+    assert prepare("table", table, "--output", tmp_path / "c", "--input", "content=gc") == 0
+    opened = open_challenge(tmp_path / "c")
+    assert opened.train.rows.to_dict("list") == {"id": ["a", "b", "e"], "group": ["x", "x", "z"]}
+    assert opened.test.rows["id"].to_list() == ["c", "d", "f"]
+    assert decode(opened.test.tokens) == [promoters(6)[i] for i in (2, 3, 5)]
+    assert opened.train.inputs["content"][:, 0].tolist() == [0, 1, 4]
+    truth = pd.DataFrame({"id": ["f", "c", "d"], "expression": [2.5, 1.0, 1.5]})
+    assert score(opened, truth)["all"]["pearson"] == pytest.approx(1)
+
+
+def test_rows_can_be_chosen_and_separators_follow_the_name(tmp_path):
+    frame = pd.DataFrame({"seq": promoters(4), "y": [1, 2, 3, 4], "lab": ["a", "b", "a", "a"]})
+    frame.to_csv(tmp_path / "t.tsv.gz", sep="\t", index=False)
+    wanted = ("--sequence", "seq", "--target", "y", "--where", "lab=a", "--output", tmp_path / "c")
+    assert prepare("table", tmp_path / "t.tsv.gz", *wanted) == 0
+    assert open_challenge(tmp_path / "c").train.target[:, 0].tolist() == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "words"),
+    [
+        ({"sequence": ["ACGT", "AC-T", *promoters(4)]}, (), "line 3 has '-' at position 2"),
+        ({"sequence": ["ACGT", "", *promoters(4)]}, (), "line 3 has no sequence"),
+        ({"expression": ["1", "", "3", "4", "5", "6"]}, (), "line 3 has expression ''"),
+        ({"expression": ["1", "x", "3", "4", "5", "6"]}, (), "line 3 has expression 'x'"),
+        ({"expression": ["1", "inf", "3", "4", "5", "6"]}, (), "line 3 has expression 'inf'"),
+        ({"id": list("abcdea")}, (), "1 duplicate ids (a)"),
+        ({}, ("--target", "expresion"), "did you mean 'expression'"),
+        ({}, ("--sequence", "seqence"), "did you mean 'sequence'"),
+        ({"usage": ["train"] * 5 + ["exam"]}, (), "'exam'; wanted train, public, private"),
+        ({"lab": list("aaaaaa")}, ("--where", "lab=b"), "no row is for training"),
+        ({"group": ["a", "", "c", "d", "e", "f"]}, (), "line 3 has no group"),
+    ],
+)
+def test_a_table_that_is_wrong_is_refused_and_leaves_nothing(tmp_path, capsys, columns, options, words):
+    table = write_table(tmp_path / "t.csv", **columns)
+    assert prepare("table", table, "--output", tmp_path / "out" / "c", *options) == 2
+    assert words in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*") if (tmp_path / "out").exists() else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "is empty"),
+        (b"sequence,expression\n", "no rows"),
+        (b"sequence,expression\nACGT,1,2\nACGT,1\n", "not a table"),
+        (b"sequence,expression\nACGT,1\nACGT\n", "line 3"),
+        (gzip.compress(b"sequence,expression\n" + b"ACGT,1\n" * 999)[:40], "damaged or cut off"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, capsys, text, words):
+    (tmp_path / "t.csv").write_bytes(text)
+    assert prepare("table", tmp_path / "t.csv", "--output", tmp_path / "c") == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
+def write_dream(folder: Path) -> Path:
+    """Write a small download in exactly the official layout."""
+    (folder / "test_subset_ids").mkdir(parents=True)
+    (folder / "public_leaderboard_ids").mkdir()
+    train, test = promoters(5), promoters(8, seed=1)
+    values = ["11", "3.25", "7", "0.5", "16.75"]
+    lines = "".join(f"{sequence}\t{value}\n" for sequence, value in zip(train, values, strict=True))
+    (folder / "train_sequences.txt").write_text(lines)
+    (folder / "test_sequences.txt.gz").write_bytes(
+        gzip.compress("".join(f"{s}\t0.0\n" for s in test).encode())
+    )
+    backbone = "".join(np.random.default_rng(2).choice(list("ACGT"), 400))
+    plasmid = backbone[:200] + LEFT + "N" * 80 + RIGHT + backbone[200:]
+    (folder / "plasmid.json").write_text(json.dumps(plasmid))
+    rows = pd.DataFrame({"tag": "", "sequence": [test[1], test[2], test[2]], "pos": [1, 2, 2], "exp": ""})
+    pairs = {
+        "alt_sequence": [test[3], test[5]],
+        "ref_sequence": [test[4], test[4]],
+        "alt_pos": [3, 5],
+        "ref_pos": 4,
+    }
+    for name in ("high_exp", "low_exp", "yeast", "all_random", "challenging"):
+        rows.to_csv(folder / "test_subset_ids" / f"{name}_seqs.csv")
+    for name in ("all_SNVs", "motif_perturbation", "motif_tiling"):
+        pd.DataFrame(pairs).to_csv(folder / "test_subset_ids" / f"{name}_seqs.csv")
+    ground = {str(row): float(row) ** 1.5 for row in range(6)}
+    (folder / "public_leaderboard_ids" / "ground.json").write_text(json.dumps(ground))
+    return folder
+
+
+def test_the_official_dream_layout_becomes_a_challenge(tmp_path):
+    raw = write_dream(tmp_path / "raw")
+    assert prepare("dream2022", raw, "--output", tmp_path / "c") == 0
+    opened = open_challenge(tmp_path / "c")
+    assert opened.train.inputs["singleton"][:, 0].tolist() == [1, 0, 1, 0, 0]
+    assert not opened.test.inputs["singleton"].any()
+    plasmid = json.loads((raw / "plasmid.json").read_text())
+    whole = opened.challenge.left_flank + opened.test.rows["id"][0] + opened.challenge.right_flank
+    assert (plasmid + plasmid).count(whole.split("0")[0] + LEFT) >= 1
+    assert not opened.challenge.ensembles
+    subsets = pd.read_csv(tmp_path / "c/private/subsets.csv")
+    assert len(subsets[subsets.subset == "high"]) == 2
+    assert sum(opened.challenge.scores[0].weights.values()) == pytest.approx(4.65)
+    answers = pd.read_csv(tmp_path / "c/private/answers.csv")
+    assert answers.expression.notna().sum() == 6
+
+
+def test_subset_files_of_another_download_are_refused(tmp_path, capsys):
+    raw = write_dream(tmp_path / "raw")
+    path = raw / "test_subset_ids" / "yeast_seqs.csv"
+    path.write_text(path.read_text().replace(LEFT, LEFT[:-1] + "A"))
+    assert prepare("dream2022", raw, "--output", tmp_path / "c") == 2
+    assert "quotes another sequence than test row 1" in capsys.readouterr().err
+
+
+def test_another_training_file_may_stand_in(tmp_path):
+    raw = write_dream(tmp_path / "raw")
+    other = tmp_path / "small.tsv.gz"
+    text = "sequence\texpression\tsource\n" + "".join(f"{s}\t4.5\tlab\n" for s in promoters(3, seed=5))
+    other.write_bytes(gzip.compress(text.encode()))
+    assert prepare("dream2022", raw, "--train", other, "--output", tmp_path / "c") == 0
+    assert len(open_challenge(tmp_path / "c").train) == 3
+
+
+def test_vaishnavs_files_become_a_challenge_for_each_medium_and_for_both(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for seed, file in enumerate(("complex_media_training_data_Glu", "defined_media_training_data_SC_Ura")):
+        lines = "".join(f"{s}\t{i}.5\n" for i, s in enumerate(promoters(4, seed)))
+        (raw / f"{file}.txt").write_text(lines)
+    tests = {
+        "sequence": promoters(3, 9),
+        "Measured Expression": [1.0, 2, 3],
+        "Predicted Expression": [3.0, 2, 1],
+    }
+    pd.DataFrame(tests).to_csv(raw / "Native_complex.csv")
+    for medium, rows in (("complex", 4), ("pooled", 8)):
+        assert prepare("vaishnav2022", raw, "--medium", medium, "--output", tmp_path / medium) == 0
+        opened = open_challenge(tmp_path / medium)
+        assert len(opened.train) == rows
+        assert opened.test.rows["id"].to_list() == [f"native_complex_{i}" for i in range(3)]
+    truth = pd.DataFrame({"id": opened.test.rows["id"], "expression": [1.0, 2, 3]})
+    assert score(opened, truth)["private"]["R2_native_complex"] == 1
+
+
+@pytest.fixture
+def real() -> Path:
+    folder = os.environ.get("COMPETITION_REAL_DATA")
+    if not folder:
+        pytest.skip("COMPETITION_REAL_DATA is not set")
+    return Path(folder)
+
+
+def test_the_real_dream_files_reproduce_the_organisers_score(real, tmp_path):
+    raw = real / "dream2022" / "raw"
+    assert prepare("dream2022", raw, "--output", tmp_path / "c") == 0
+    opened = open_challenge(tmp_path / "c")
+    assert (len(opened.train), len(opened.test)) == (6_370, 71_103)
+    sample = json.loads((raw / "public_leaderboard_ids" / "sample_submission.json").read_text())
+    frame = pd.DataFrame({"id": list(sample), "expression": [round(value, 5) for value in sample.values()]})
+    public = score(opened, frame)["public"]
+    assert public["pearson_score"] == pytest.approx(0.0062678896, abs=5e-11)
+    assert public["spearman_score"] == pytest.approx(0.0000740570, abs=5e-11)
+
+
+def test_the_real_yeast_library_goes_through_the_table(real, tmp_path):
+    file = real / "yeast_gpra" / "yeast_gpra_complex.tsv.gz"
+    assert prepare("table", file, "--where", "experiment=HQ_pTpA_Glu", "--output", tmp_path / "c") == 0
+    opened = open_challenge(tmp_path / "c")
+    assert len(opened.train) == 9_982
+    assert "group" in opened.train.rows
