@@ -37,7 +37,7 @@ PAIRS = ("SNVs", "motif_perturbation", "motif_tiling")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
-    parser.add_argument("--rows", type=int, default=2_048, help="training rows (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=1_792, help="training rows (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
 
 
@@ -47,7 +47,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     build(folder, seed=arguments.seed, num_train=arguments.rows, overwrite=arguments.overwrite)
 
 
-def build(folder: Path, *, seed: int = 0, num_train: int = 2_048, overwrite: bool = False) -> None:
+def build(folder: Path, *, seed: int = 0, num_train: int = 1_792, overwrite: bool = False) -> None:
     """Write the challenge folder: the same bytes for the same seed and number of rows."""
     test = make_test(seed)
     truth = expression(test.tokens, START, STOP)
