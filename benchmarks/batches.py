@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from competition.batches import Batches, cut
-from competition.challenge import Challenge, Score, Target, create_challenge, open_challenge
-from competition.randomness import permutation
-from competition.tokens import decode
+from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data.tokens import decode
+from competition.training.batches import Batches, cut
+from competition.training.randomness import permutation
 
 CODE = {base: np.eye(4, dtype=np.float32)[i] for i, base in enumerate("ACGT")}
 PAIR = {"A": "T", "C": "G", "G": "C", "T": "A"}

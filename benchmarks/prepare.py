@@ -34,7 +34,7 @@ def write_file(path: Path, rows: int) -> None:
 
 
 def kit(path: Path, folder: Path) -> None:
-    from competition.challenge import create_challenge
+    from competition.data.challenge import create_challenge
     from data_prep.vaishnav2022 import declare, write_train
 
     with create_challenge(folder / "challenge", declare("benchmark", [])) as writer:

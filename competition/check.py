@@ -37,10 +37,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def check(arguments: argparse.Namespace) -> int:
     """Print a line for each check; return 0 where none fails."""
     # Imported here: torch takes seconds, and --help should not.
-    from competition.built_in import find_challenge
-    from competition.contract import make_checks
-    from competition.processes import make_accelerator
-    from competition.solution import configure, load_solution, setting
+    from competition.contract.checks import make_checks
+    from competition.data.built_in import find_challenge
+    from competition.training.processes import make_accelerator
+    from competition.training.solution import configure, load_solution, setting
 
     solution = load_solution(arguments.solution)
     device = make_accelerator(arguments.device, "no").device

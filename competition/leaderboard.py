@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from competition import toml
+from competition.data.store import file_digest
 from competition.errors import InputError, one_of
-from competition.manifest import Manifest, locked, read_manifest
-from competition.progress import duration
-from competition.store import file_digest
+from competition.judging.manifest import Manifest, locked, read_manifest
+from competition.training.progress import duration
 
 FILE = "LEADERBOARD.md"
 NONE = "-"
@@ -76,7 +76,7 @@ def _read_whole(path: Path) -> Manifest:
     if manifest.challenge != path.parent.name:
         raise InputError(f"{path} is of challenge {manifest.challenge!r}; wanted {path.parent.name!r}")
     if not manifest.declared.get("scores"):
-        raise InputError(f"{path} declares no scores; wanted what competition.manifest.declare returns")
+        raise InputError(f"{path} declares no scores; wanted those of the challenge")
     if not manifest.csv_sha256 and not manifest.scores:
         return manifest  # a challenge without a test set: out-of-fold scores alone
     if not table.exists():

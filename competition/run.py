@@ -60,13 +60,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace) -> None:
     """Train the folds, predict, submit, score and show: the whole program, in order."""
     # Imported here: torch takes seconds, and --help should not.
-    from competition import report, runs
-    from competition.built_in import find_challenge
-    from competition.contract import require_contract
-    from competition.cross_validation import Job, cross_validate, write_oof
-    from competition.folds import fold_table
-    from competition.processes import make_accelerator
-    from competition.solution import configure, load_solution, setting
+    from competition.contract.checks import require_contract
+    from competition.data.built_in import find_challenge
+    from competition.data.folds import fold_table
+    from competition.training import report, runs
+    from competition.training.cross_validation import Job, cross_validate, write_oof
+    from competition.training.processes import make_accelerator, on_main
+    from competition.training.solution import configure, load_solution, setting
 
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
     config, changes = configure(solution, num_rows, settings=arguments.set, published=arguments.published)
     if not arguments.no_check:
-        require_contract(solution, opened, config, device=accelerator.device)
+        on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     record = runs.make_record(
         solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
         fold_digest=folds.digest,
@@ -97,7 +97,10 @@ def run(arguments: argparse.Namespace) -> None:
             path = arguments.submissions / opened.challenge.name / f"{solution.name}-{this.id}.csv"
             manifest = report.make_manifest(record, this, opened, folds, predictions)
             manifest = submit(path, opened, predictions, manifest)
-            report.show(manifest, predictions, {"run": this.folder, "out-of-fold": oof, "submission": path})
+            written = path if opened.test is not None else path.with_suffix(".json")
+            report.show(
+                manifest, predictions, {"run": this.folder, "out-of-fold": oof, "submission": written}
+            )
     accelerator.end_training()
 
 
@@ -106,9 +109,9 @@ def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
 
     A challenge without a test set has no CSV; its manifest stands on the board with the out-of-fold score.
     """
+    from competition.judging.manifest import write_manifest
+    from competition.judging.scoring import has_answers, score_submission
     from competition.leaderboard import write_leaderboard
-    from competition.manifest import write_manifest
-    from competition.scoring import has_answers, score_submission
     from competition.submission import target_names, test_ids, write_submission
 
     if opened.test is None:

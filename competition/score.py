@@ -19,16 +19,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from competition.built_in import find_challenge
-from competition.challenge import OpenChallenge, Score
+from competition.data.built_in import find_challenge
+from competition.data.challenge import OpenChallenge, Score
+from competition.data.tokens import decode
 from competition.errors import InputError
-from competition.scoring import USAGES, Report, read_answers, score_report, score_submission
+from competition.judging.scoring import USAGES, Report, read_answers, score_report, score_submission
 from competition.submission import (
     read_table,
     target_names,
     test_ids,
 )  # fmt: skip
-from competition.tokens import decode
 
 
 def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from competition import toml
-from competition.built_in import find_challenge
-from competition.challenge import Challenge, OpenChallenge
+from competition.data.built_in import find_challenge
+from competition.data.challenge import Challenge, OpenChallenge
+from competition.data.store import file_digest
 from competition.errors import InputError
-from competition.manifest import Manifest, locked, to_json
-from competition.store import file_digest
+from competition.judging.manifest import Manifest, locked, to_json
 
 # Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
 FLAT = 1e-6

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from competition.hashing import hash_text
-from competition.tokens import BASES, COMPLEMENT, encode
+from competition.data.hashing import hash_text
+from competition.data.tokens import BASES, COMPLEMENT, encode
 from data_prep.thermodynamics import TOP_BIN
 from data_prep.yeast_factors import FACTORS
 

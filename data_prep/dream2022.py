@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.tokens import decode
 from competition.errors import InputError
-from competition.tokens import decode
 from data_prep.two_columns import Block, open_bytes, read_two_columns
 
 FLANK = 150  # plasmid bases kept on either side of the stored sequence

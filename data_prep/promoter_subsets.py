@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.hashing import mix, scale
+from competition.data.hashing import mix, scale
 from data_prep.assay import INSERT, START, STOP, Sites, construct, generator, make_promoters, spell, write
 from data_prep.thermodynamics import expression
 from data_prep.yeast_factors import FACTORS

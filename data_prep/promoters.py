@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.challenge import Challenge, Score, Target, create_challenge
-from competition.metrics import pearson, spearman
+from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.judging.metrics import pearson, spearman
 from data_prep.assay import START, STOP, Sites, draw_reads, generator, make_promoters, measure
 from data_prep.promoter_subsets import Heldout, make_test
 from data_prep.thermodynamics import expression

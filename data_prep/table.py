@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.tokens import LETTERS, encode
 from competition.errors import InputError
-from competition.tokens import LETTERS, encode
 from data_prep.two_columns import open_bytes
 
 CHUNK_ROWS = 50_000

@@ -9,7 +9,7 @@ simplified.
 
 import numpy as np
 
-from competition.tokens import BASES, reverse_complement
+from competition.data.tokens import BASES, reverse_complement
 from data_prep.yeast_factors import CLEARING, FACTORS, Factor
 
 TOP_BIN = 17.0  # expression is a mean sorting bin, 0..17

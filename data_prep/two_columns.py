@@ -13,8 +13,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from competition.data.tokens import ILLEGAL, LETTERS, PAD, TRANSLATE
 from competition.errors import InputError
-from competition.tokens import ILLEGAL, LETTERS, PAD, TRANSLATE
 
 BLOCK_BYTES = 1 << 20  # larger blocks leave the cache and are slower
 MAX_NUMBER = 32  # characters of a value

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.tokens import decode, encode
 from competition.errors import InputError
-from competition.tokens import decode, encode
 from data_prep.dream2022 import read_any
 from data_prep.two_columns import open_bytes
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from competition.challenge import Challenge, Score, Target, create_challenge
-from competition.tokens import encode
+from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.data.tokens import encode
 
 LENGTH = 110
 MOTIF = "TGACTCA"

@@ -10,12 +10,12 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from competition.batches import Batches, cut, share
-from competition.challenge import Challenge, Score, Target, open_challenge
+from competition.data.challenge import Challenge, Score, Target, open_challenge
+from competition.data.store import Store, StoreWriter
+from competition.data.tokens import LETTERS, decode, encode, planes
 from competition.errors import InputError
-from competition.randomness import draw_integers
-from competition.store import Store, StoreWriter
-from competition.tokens import LETTERS, decode, encode, planes
+from competition.training.batches import Batches, cut, share
+from competition.training.randomness import draw_integers
 
 SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
 PAIR = dict(zip(LETTERS, "TGCANYRSWMKVHDB", strict=True))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from competition.built_in import find_challenge
-from competition.challenge import (
+from competition.data.built_in import find_challenge
+from competition.data.challenge import (
     METRICS,
     Challenge,
     Score,
@@ -21,8 +21,8 @@ from competition.challenge import (
     open_challenge,
     to_toml,
 )
+from competition.data.tokens import encode
 from competition.errors import InputError
-from competition.tokens import encode
 
 SCORE = Score("pearson", "pearson", "maximize", -1, 1)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from competition.checkpoint import load, load_weights, move, save
 from competition.errors import InputError
+from competition.training.checkpoint import load, load_weights, move, save
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
 TENSORS = st.builds(

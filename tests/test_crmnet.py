@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from competition.challenge import Shapes
-from competition.solution import load_solution
+from competition.data.challenge import Challenge, Score, Shapes, Target
+from competition.training.solution import load_solution
 
 crmnet = load_solution(Path(__file__).parents[1] / "solutions" / "crmnet")
 Config, Model = crmnet.Config, crmnet.Model
@@ -507,7 +507,9 @@ def test_a_setting_that_makes_no_network_is_refused(wrong):
 
 
 def test_it_asks_for_the_sequence_alone():
-    assert crmnet.input_names == ("sequence",)
+    score = Score("mse", "mse", "minimize", 0, np.inf)
+    toy = Challenge("toy", (Target("expression"),), (score,), inputs={"half_life": (8,)})
+    assert crmnet.input_names(toy) == ("sequence",)
 
 
 def test_predictions_are_not_rounded_to_half_precision():

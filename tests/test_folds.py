@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from competition import folds
-from competition.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data import folds
+from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data.folds import fold_table, inner_split
+from competition.data.groups import constant_flanks, relatives
+from competition.data.tokens import encode, reverse_complement
 from competition.errors import InputError
-from competition.folds import fold_table, inner_split
-from competition.groups import constant_flanks, relatives
-from competition.tokens import encode, reverse_complement
 
 SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
 

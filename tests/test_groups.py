@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from competition import groups
-from competition.groups import constant_flanks, relatives, stretch_hashes
-from competition.hashing import hash_either_strand, hash_text, hash_tokens
-from competition.tokens import PAD, encode, reverse_complement
+from competition.data import groups
+from competition.data.groups import constant_flanks, relatives, stretch_hashes
+from competition.data.hashing import hash_either_strand, hash_text, hash_tokens
+from competition.data.tokens import PAD, encode, reverse_complement
 
 
 def random_tokens(count: int, width: int = 80, seed: int = 0) -> np.ndarray:

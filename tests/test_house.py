@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from competition import run as program
-from competition import scoring
-from competition.batches import Batches
-from competition.challenge import open_challenge
-from competition.folds import fold_table
+from competition.data.challenge import open_challenge
+from competition.data.folds import fold_table
+from competition.judging import scoring
+from competition.training.batches import Batches
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -25,12 +25,19 @@ def sources(folder: str) -> dict[Path, str]:
 
 HARNESS, PREPARERS, SOLUTIONS = sources("competition"), sources("data_prep"), sources("solutions")
 EVERYTHING = HARNESS | PREPARERS | SOLUTIONS
-KNOWING = {REPOSITORY / "competition" / name for name in ("scoring.py", "challenge.py")}
+KNOWING = {REPOSITORY / "competition" / name for name in ("judging/scoring.py", "data/challenge.py")}
 # What a preparer needs of the harness: to build a challenge, and to say how well one could do on it.
-FOR_PREPARERS = {"challenge", "errors", "hashing", "metrics", "store", "tokens", "toml"}
+FOR_PREPARERS = {
+    *(f"competition.data.{name}" for name in ("challenge", "hashing", "store", "tokens")),
+    "competition.errors", "competition.judging.metrics", "competition.toml",
+}  # fmt: skip
 FOR_SOLUTIONS = {"torch", "timm", "numpy", "scipy", "sklearn", "optuna", *sys.stdlib_module_names}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-LINE = ("run", "cross_validation", "fit", "batches", "store", "tokens")  # imports run along it, never back
+# Imports run along this line, never back.
+LINE = (
+    "run", "training.cross_validation", "training.fit", "training.batches", "data.store", "data.tokens"
+)  # fmt: skip
+ROOMS = ("data", "judging", "training", "contract")  # of the harness: each imports those before it
 ENTRY_NAME = re.compile(r"(data_prep|solutions)[.:][\w.:]+")
 
 
@@ -49,10 +56,14 @@ def packages(source: str) -> set[str]:
     return {name.partition(".")[0] for level, name in imports(source) if level == 0}
 
 
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+
+
 def harness_modules(source: str) -> set[str]:
     """Return the modules of the harness that a source imports."""
-    own = {path.stem for path in HARNESS}
-    return own & {name.split(".")[1] for _, name in imports(source) if name.startswith("competition.")}
+    names = [f"{name}." for _, name in imports(source)]
+    return {module for module in map(module_name, HARNESS) for n in names if n.startswith(f"{module}.")}
 
 
 def strings(source: str) -> list[str]:
@@ -119,10 +130,18 @@ def test_solutions_import_libraries_and_their_own_files(path, source):
     assert not strangers(source, folders)
 
 
+@each({path: source for path, source in HARNESS.items() if path.parent.name in ROOMS})
+def test_a_room_imports_no_room_above_it(path, source):
+    above = ROOMS[ROOMS.index(path.parent.name) + 1 :]
+    assert not [
+        name for _, name in imports(source) if name.startswith(tuple(f"competition.{r}" for r in above))
+    ]
+
+
 def test_imports_of_the_harness_point_one_way():
-    graph = {path.stem: harness_modules(source) for path, source in HARNESS.items()}
+    graph = {module_name(path): harness_modules(source) for path, source in HARNESS.items()}
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError where they do not
-    places = [order.index(name) for name in LINE]
+    places = [order.index(f"competition.{name}") for name in LINE]
     assert places == sorted(places, reverse=True)
 
 
@@ -141,7 +160,11 @@ def test_only_the_scorer_and_what_builds_challenges_know_the_private_folder(path
     [
         (packages, "def f():\n    from data_prep.table import read", {"data_prep"}),
         (packages, "import solutions.crmnet.layers as layers", {"solutions"}),
-        (harness_modules, "from competition import fit\nimport competition.runs", {"fit", "runs"}),
+        (
+            harness_modules,
+            "from competition import toml\nimport competition.run",
+            {"competition.toml", "competition.run"},
+        ),
         (unpicklings, "import pickle", {"pickle"}),
         (unpicklings, "from joblib import load", {"joblib"}),
         (unpicklings, "x = torch.load(path, weights_only=True)", {"torch.load"}),
@@ -153,7 +176,7 @@ def test_only_the_scorer_and_what_builds_challenges_know_the_private_folder(path
         (private_paths, "x = Path(folder, 'private')", {"private"}),
         (private_paths, "'''Reads private/.'''\nx = scores['private']", set()),
         (lambda source: strangers(source, 0), "from ..crmnet import layers", {"crmnet.layers"}),
-        (lambda source: strangers(source, 0), "from competition.tokens import N", {"competition"}),
+        (lambda source: strangers(source, 0), "from competition.data.tokens import N", {"competition"}),
         (lambda source: strangers(source, 1), "from ..layers import Block\nimport math", set()),
     ],
 )

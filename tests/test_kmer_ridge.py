@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from competition.challenge import Shapes
-from competition.solution import load_solution
-from competition.tokens import encode, reverse_complement
+from competition.data.challenge import Shapes
+from competition.data.tokens import encode, reverse_complement
+from competition.training.solution import load_solution
 
 kmer_ridge = load_solution(Path(__file__).parents[1] / "solutions" / "kmer_ridge")
 module = sys.modules[kmer_ridge.Estimator.__module__]

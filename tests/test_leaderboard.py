@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from competition.challenge import Challenge, Score, Target
+from competition.data.challenge import Challenge, Score, Target
 from competition.errors import InputError
+from competition.judging.manifest import Manifest, declare, to_json, update_manifest, write_manifest
 from competition.leaderboard import (
     Board,
     cells,
@@ -22,7 +23,6 @@ from competition.leaderboard import (
     to_table,
     write_leaderboard,
 )
-from competition.manifest import Manifest, declare, to_json, update_manifest, write_manifest
 from competition.submission import write_submission
 
 

@@ -8,9 +8,18 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from competition import challenge
+from competition.data import challenge
 from competition.errors import InputError
-from competition.metrics import BLOCK_ROWS, METRICS, UndefinedMetric, mse, pearson, r2, ranks, spearman
+from competition.judging.metrics import (
+    BLOCK_ROWS,
+    METRICS,
+    UndefinedMetric,
+    mse,
+    pearson,
+    r2,
+    ranks,
+    spearman,
+)
 
 CORRELATIONS = ("pearson", "spearman", "r2")
 ORACLES = {

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from competition.challenge import open_challenge
-from competition.scoring import score
-from competition.tokens import decode
+from competition.data.challenge import open_challenge
+from competition.data.tokens import decode
+from competition.judging.scoring import score
 from data_prep.__main__ import main
 
 LEFT, RIGHT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT"

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from competition.challenge import open_challenge
-from competition.scoring import score
-from competition.tokens import decode, encode, reverse_complement
+from competition.data.challenge import open_challenge
+from competition.data.tokens import decode, encode, reverse_complement
+from competition.judging.scoring import score
 from data_prep.assay import INSERT, START, STOP, construct
 from data_prep.promoters import build
 from data_prep.thermodynamics import energies, expression, site_weights

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from competition.randomness import derive, draw_integers, permutation
+from competition.training.randomness import derive, draw_integers, permutation
 
 SEEDS = st.integers(0, 2**32)
 ROWS = np.arange(50_000)

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from competition import run as program
-from competition.challenge import Challenge, Score, Target, create_challenge
+from competition.data.challenge import Challenge, Score, Target, create_challenge
 
 REPOSITORY = Path(__file__).parents[1]
 SOLUTION = '''
@@ -212,7 +212,7 @@ def seal(folder: Path) -> None:
     """Write the checksums of a challenge anew after a deliberate change."""
     from dataclasses import replace
 
-    from competition.challenge import _digests, from_toml, to_toml
+    from competition.data.challenge import _digests, from_toml, to_toml
 
     declaration = folder / "public" / "challenge.toml"
     challenge = from_toml(declaration)

@@ -13,12 +13,20 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from competition import scoring, toml
-from competition.challenge import Challenge, OpenChallenge, Score, Target, create_challenge, open_challenge
+from competition import toml
+from competition.data.challenge import (
+    Challenge,
+    OpenChallenge,
+    Score,
+    Target,
+    create_challenge,
+    open_challenge,
+)
+from competition.data.tokens import encode
 from competition.errors import InputError
+from competition.judging import scoring
+from competition.judging.scoring import read_answers, score, score_report, score_rows
 from competition.score import main, read_predictions
-from competition.scoring import read_answers, score, score_report, score_rows
-from competition.tokens import encode
 
 NUM_ROWS = 200
 SCORES = (

@@ -6,15 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from competition import toml
-from competition.challenge import Challenge, Score, Target
+from competition.data.challenge import Challenge, Score, Target
 from competition.errors import InputError
-from competition.solution import DEFAULTS, coerce, configure, describe, load_solution, setting, shapes
+from competition.training.solution import (
+    DEFAULTS,
+    coerce,
+    configure,
+    describe,
+    load_solution,
+    setting,
+    shapes,
+)
 
+PLAIN = Challenge("toy", (Target("expression"),), (Score("mse", "mse", "minimize", 0, np.inf),))
 CONFIG = """
 from dataclasses import dataclass, replace
 
@@ -59,13 +69,24 @@ def solution(tmp_path):
 def test_a_solution_is_loaded_with_its_name_and_the_inputs_its_model_names(solution, tmp_path):
     assert (solution.name, solution.folder) == ("toy", tmp_path / "toy")
     assert solution.Config().filters == 64
-    assert solution.input_names == ("sequence", "histone")
+    assert solution.input_names(PLAIN) == ("sequence", "histone")
+
+
+def test_an_input_with_a_default_is_asked_for_where_the_challenge_has_it(tmp_path):
+    text = CONFIG + MODEL.replace("histone", "histone=None")
+    solution = load_solution(write(tmp_path / "toy", text))
+    assert solution.input_names(PLAIN) == ("sequence",)
+    assert solution.input_names(dataclasses.replace(PLAIN, inputs={"histone": (5, 100)})) == (
+        "sequence",
+        "histone",
+    )
 
 
 def test_an_estimator_is_a_solution_too(tmp_path):
     solution = load_solution(write(tmp_path / "toy", CONFIG + ESTIMATOR))
     assert solution.Model is None
-    assert solution.input_names == ()
+    inputs = {"histone": (5, 100)}
+    assert solution.input_names(dataclasses.replace(PLAIN, inputs=inputs)) == ("sequence", "histone")
 
 
 def test_files_of_a_solution_are_its_own_whatever_others_call_theirs(tmp_path):

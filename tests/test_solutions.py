@@ -1,14 +1,15 @@
 """Every folder in solutions/ is found and held to the contract; nothing lists them."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from competition.challenge import Challenge, Score, Target, create_challenge, open_challenge
-from competition.contract import check_contract
-from competition.solution import configure, load_solution, setting
+from competition.contract.checks import check_contract
+from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.training.solution import configure, load_solution, setting
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[1] / "solutions").glob("*/solution.py"))
 LENGTH, NUM_ROWS = 110, 64
@@ -19,7 +20,8 @@ SHAPES = {"histone": (5, 100), "half_life": (8,)}
 def make_challenge(folder: Path, solution, window: tuple[int, int]):
     """Build a challenge with the inputs the solution wants, whose target follows its sequences."""
     start, stop = window
-    length, names = max(LENGTH, stop - start), [n for n in solution.input_names if n != "sequence"]
+    length = max(LENGTH, stop - start)
+    names = () if solution.Model is None else tuple(inspect.signature(solution.Model.forward).parameters)[2:]
     inputs = {name: SHAPES.get(name, (1,)) for name in names}
     generator = np.random.default_rng(0)
     tokens = generator.integers(0, 4, (NUM_ROWS, length)).astype(np.uint8)

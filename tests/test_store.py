@@ -5,9 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from competition.data.store import (
+    ArrayWriter,
+    Store,
+    StoreWriter,
+    TokenWriter,
+    check_ids,
+    file_digest,
+    read_rows,
+)
+from competition.data.tokens import PAD, decode, encode
 from competition.errors import InputError
-from competition.store import ArrayWriter, Store, StoreWriter, TokenWriter, check_ids, file_digest, read_rows
-from competition.tokens import PAD, decode, encode
 
 SEQUENCES = st.lists(st.text("ACGTN", min_size=1, max_size=12), min_size=1, max_size=5)
 
@@ -56,7 +64,7 @@ def test_blocks_of_any_width_give_the_bytes_that_one_block_would(tmp_path_factor
 
 
 def test_a_file_wider_than_a_block_of_copying_is_laid_out_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("competition.store.COPY_ROWS", 3)
+    monkeypatch.setattr("competition.data.store.COPY_ROWS", 3)
     writer = TokenWriter(tmp_path / "x.npy")
     for block in (["A"] * 10, ["ACGT"] * 2):
         writer.append(encode(block)[0])

@@ -12,9 +12,16 @@ import pandas as pd
 import pytest
 
 from competition import submission
-from competition.challenge import Challenge, OpenChallenge, Score, Target, create_challenge, open_challenge
+from competition.data.challenge import (
+    Challenge,
+    OpenChallenge,
+    Score,
+    Target,
+    create_challenge,
+    open_challenge,
+)
 from competition.errors import InputError
-from competition.manifest import (
+from competition.judging.manifest import (
     Manifest,
     declare,
     locked,
@@ -23,7 +30,7 @@ from competition.manifest import (
     update_manifest,
     write_manifest,
 )
-from competition.scoring import score, score_submission
+from competition.judging.scoring import score, score_submission
 from competition.submission import check_submission, main, read_submission, write_submission
 
 REPOSITORY = Path(__file__).parents[1]
@@ -127,7 +134,7 @@ WRITER = """
 import sys, numpy as np
 from pathlib import Path
 from competition.errors import InputError
-from competition.manifest import Manifest
+from competition.judging.manifest import Manifest
 from competition.submission import write_submission
 me, folder = int(sys.argv[1]), Path(sys.argv[2])
 ids, predictions = [str(i) for i in range(500)], np.random.default_rng(me).normal(size=(500, 1))

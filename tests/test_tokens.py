@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from competition.errors import InputError
-from competition.tokens import (
+from competition.data.tokens import (
     BASES,
     COMPLEMENT,
     LETTERS,
@@ -17,6 +16,7 @@ from competition.tokens import (
     planes,
     reverse_complement,
 )
+from competition.errors import InputError
 
 SEQUENCES = st.lists(st.text(LETTERS, min_size=1, max_size=40), min_size=1, max_size=8)
 

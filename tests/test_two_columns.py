@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from competition.data.tokens import decode
 from competition.errors import InputError
-from competition.tokens import decode
 from data_prep import two_columns
 from data_prep.two_columns import read_two_columns
 

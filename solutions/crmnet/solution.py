@@ -22,6 +22,7 @@ STRIDE = 2 ** (NUM_STAGES - 1)  # bases that become one token of the transformer
 # How adapt shrinks the recipe, measured on 3,000 random yeast promoters; see README.
 MANY_ROWS = 1_000_000  # from here on as published
 STEPS_AN_EPOCH, MIN_STEPS, MIN_BATCH = 100, 165, 32
+FEW_ROWS_WARM_UP, FEW_ROWS_LOW_RATE = 0.1, 3e-4  # hundreds of steps leave none for a long, cold start
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Config:
 
         Batches: the power of two that makes about STEPS_AN_EPOCH steps an epoch, 32 to 1024. Epochs: 4 at
         4,000 rows, doubled by every eightfold, and never under MIN_STEPS steps in all. No rows are given up
-        for early stopping. The running statistics look back over a tenth of all steps.
+        for early stopping. The running statistics look back over a tenth of all steps. The warm-up is the
+        first tenth of the steps, from 3e-4.
         """
         if num_rows >= MANY_ROWS:
             return self
@@ -89,7 +91,7 @@ class Config:
         momentum = max(self.norm_momentum, 10 / (epochs * steps_an_epoch))
         return replace(
             self, batch_size=batch_size, epochs=epochs, patience=None, norm_momentum=momentum,
-            warm_up=0.1, low_rate=3e-4,
+            warm_up=FEW_ROWS_WARM_UP, low_rate=FEW_ROWS_LOW_RATE,
         )  # fmt: skip
 
     @classmethod

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from competition.challenge import Challenge
+from competition.data.challenge import Challenge
+from competition.data.groups import chain, components, relatives
+from competition.data.hashing import hash_either_strand, hash_text, mix, scale
+from competition.data.store import Store
 from competition.errors import InputError
-from competition.groups import chain, components, relatives
-from competition.hashing import hash_either_strand, hash_text, mix, scale
-from competition.store import Store
 
 CACHED_ROWS = 100_000  # with fewer rows the groups are found faster than they are worth keeping
 CACHE_VERSION = "1"

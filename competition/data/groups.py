@@ -13,8 +13,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from competition.hashing import hash_either_strand, mix
-from competition.tokens import PAD
+from competition.data.hashing import hash_either_strand, mix
+from competition.data.tokens import PAD
 
 K = 20  # bases: one chance match in 2 x 4^20 = 10^12 pairs of stretches
 WINDOW = 11  # stretches of which the smallest hash is kept

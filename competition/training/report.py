@@ -11,15 +11,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from competition.challenge import OpenChallenge
-from competition.cross_validation import Predictions
-from competition.folds import FoldTable
-from competition.manifest import Manifest, declare
-from competition.metrics import METRICS
-from competition.progress import duration
-from competition.runs import Run
-from competition.solution import describe
-from competition.store import file_digest
+from competition.data.challenge import OpenChallenge
+from competition.data.folds import FoldTable
+from competition.data.store import file_digest
+from competition.judging.manifest import Manifest, declare
+from competition.judging.metrics import METRICS
+from competition.training.cross_validation import Predictions
+from competition.training.progress import duration
+from competition.training.runs import Run
+from competition.training.solution import describe
 
 SHOWN = ("pearson", "spearman", "mse", "R2")
 

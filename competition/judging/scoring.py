@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from competition import toml
-from competition.challenge import Challenge, OpenChallenge, Score, from_toml
+from competition.data.challenge import Challenge, OpenChallenge, Score, from_toml
+from competition.data.store import file_digest
 from competition.errors import InputError, one_of
-from competition.manifest import Manifest, read_manifest, update_manifest
-from competition.metrics import METRICS, UndefinedMetric
-from competition.store import file_digest
+from competition.judging.manifest import Manifest, read_manifest, update_manifest
+from competition.judging.metrics import METRICS, UndefinedMetric
 from competition.submission import align, find_problems, read_checked, read_table, target_names
 
 USAGES = ("public", "private", "all")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from competition.tokens import PAD, reverse_complement
+from competition.data.tokens import PAD, reverse_complement
 
 BLOCK_ROWS = 8_192
 

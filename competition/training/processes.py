@@ -2,11 +2,13 @@
 
 import ctypes
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import broadcast_object_list
 
 from competition.errors import InputError
 
@@ -29,6 +31,19 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
         be_deterministic()
     AcceleratorState._reset_state(reset_partial_state=False)  # a second run in one process may differ
     return Accelerator(cpu=on_cpu, mixed_precision=precision)
+
+
+def on_main(accelerator: Accelerator, function: Callable[[], Any]) -> None:
+    """Call function on the main process while the others wait; its InputError is raised on all of them."""
+    message: list[str | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            function()
+        except InputError as error:
+            message = [str(error)]
+    broadcast_object_list(message)
+    if message[0] is not None:
+        raise InputError(message[0])
 
 
 def fast_precision(on_cpu: bool) -> str:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from competition import toml
-from competition.challenge import Challenge, Shapes
+from competition.data.challenge import Challenge, Shapes
+from competition.data.tokens import planes
 from competition.errors import InputError, one_of
-from competition.tokens import planes
 
 # What the harness reads from a Config, and what it takes where a Config does not say.
 DEFAULTS: dict[str, Any] = {
@@ -47,12 +47,16 @@ class Solution:
     Model: Any | None
     Estimator: Any | None
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The inputs that forward names; an Estimator takes every input there is."""
+    def input_names(self, challenge: Challenge) -> tuple[str, ...]:
+        """Return the inputs that forward names; one with a default only where the challenge has it.
+
+        An Estimator takes every input there is.
+        """
         if self.Model is None:
-            return ()
-        return tuple(inspect.signature(self.Model.forward).parameters)[1:]
+            return ("sequence", *challenge.inputs)
+        known = ("sequence", *challenge.inputs)
+        parameters = list(inspect.signature(self.Model.forward).parameters.values())[1:]
+        return tuple(each.name for each in parameters if each.default is each.empty or each.name in known)
 
     @property
     def digest(self) -> str:

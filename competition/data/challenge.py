@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from competition import toml
+from competition.data.store import Store, StoreWriter, file_digest
 from competition.errors import InputError, one_of
-from competition.store import Store, StoreWriter, file_digest
 
 METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae")
 KINDS = ("rows", "pairs")

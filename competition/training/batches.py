@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from competition import randomness
-from competition.challenge import Challenge
+from competition.data.challenge import Challenge
+from competition.data.store import Store
+from competition.data.tokens import COMPLEMENT, PAD, encode, planes
 from competition.errors import InputError
-from competition.solution import setting
-from competition.store import Store
-from competition.tokens import COMPLEMENT, PAD, encode, planes
+from competition.training import randomness
+from competition.training.solution import setting
 
 RESIDENT_FRACTION = 0.5  # of the free device memory that the rows may take; beyond it they stay on disk
 

@@ -21,10 +21,10 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from competition import toml
-from competition.challenge import OpenChallenge
+from competition.data.challenge import OpenChallenge
 from competition.errors import InputError
-from competition.processes import device_name
-from competition.solution import Solution
+from competition.training.processes import device_name
+from competition.training.solution import Solution
 
 RECORD = "run.json"
 PACKAGES = (

@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from competition.challenge import OpenChallenge, open_challenge
+from competition.data.challenge import OpenChallenge, open_challenge
 from competition.errors import InputError
 
 # The simulated challenges and what makes them: the one place where the harness calls data_prep.

@@ -12,16 +12,18 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 
-from competition import checkpoint, randomness, toml
-from competition.batches import Batches
-from competition.challenge import OpenChallenge
-from competition.fit import WEIGHTS, Fit, Inner
-from competition.folds import FoldTable, inner_split
-from competition.metrics import METRICS
-from competition.predict import predict
-from competition.progress import Tracker
-from competition.solution import Solution, setting, shapes
+from competition import toml
+from competition.data.challenge import OpenChallenge
+from competition.data.folds import FoldTable, inner_split
+from competition.judging.metrics import METRICS
+from competition.training import checkpoint, randomness
+from competition.training.batches import Batches
+from competition.training.fit import WEIGHTS, Fit, Inner
+from competition.training.predict import predict
+from competition.training.progress import Tracker
+from competition.training.solution import Solution, setting, shapes
 
 INNER_FRACTION = 0.1  # of the training rows, held out for early stopping
 COLLAPSED = (
@@ -161,7 +163,7 @@ def build_model(job: Job, fold: int, train_rows: np.ndarray) -> Any:
 
 
 def _batches(job: Job, store: Any) -> Batches:
-    names = job.solution.input_names
+    names = job.solution.input_names(job.opened.challenge)
     return Batches(store, job.opened.challenge, job.config, names, job.accelerator.device)
 
 
@@ -180,7 +182,7 @@ def _estimator_fold(
     assert job.solution.Estimator is not None and job.opened.train.target is not None
     opened, started = job.opened, time.monotonic()
     target = np.asarray(opened.train.target)
-    np.random.seed(randomness.derive("model", job.seed, fold) % 2**32)  # noqa: NPY002 - what libraries read
+    set_seed(randomness.derive("model", job.seed, fold) % 2**32)
     estimator = job.solution.Estimator(job.config, shapes(job.config, opened.challenge))
     estimator.fit(_arrays(job, opened.train, train_rows), target[train_rows])
     seconds = time.monotonic() - started
@@ -198,7 +200,7 @@ def _estimator_fold(
 
 def _arrays(job: Job, store: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return an Estimator's inputs: windowed tokens (N, W) uint8 and the other arrays."""
-    names = ["sequence", *job.opened.challenge.inputs]
+    names = job.solution.input_names(job.opened.challenge)
     batches = Batches(store, job.opened.challenge, job.config, names, torch.device("cpu"))
     parts = np.array_split(rows, max(1, len(rows) // 65_536))
     tokens = np.concatenate([batches.window(part).numpy() for part in parts])

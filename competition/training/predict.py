@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from competition.batches import Batches, share
+from competition.training.batches import Batches, share
 
 MAX_ROWS, MAX_BASES = (
     512,

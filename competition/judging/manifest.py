@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from competition import toml
-from competition.challenge import Challenge
+from competition.data.challenge import Challenge
 from competition.errors import InputError, one_of
 
 KINDS = ("solution", "control", "ensemble")

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from competition.data.tokens import PAD
 from competition.errors import InputError
-from competition.tokens import PAD
 
 HEADER_BYTES = 128  # an .npy header of fixed size can be filled in when the number of rows is known
 COPY_ROWS = 65_536

@@ -20,12 +20,12 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional
 
-from competition import checkpoint, randomness
-from competition.batches import Batches, cut, share
 from competition.errors import InputError
-from competition.predict import predict
-from competition.progress import Tracker
-from competition.solution import setting
+from competition.training import checkpoint, randomness
+from competition.training.batches import Batches, cut, share
+from competition.training.predict import predict
+from competition.training.progress import Tracker
+from competition.training.solution import setting
 
 STATE, WEIGHTS, LAST = "state.safetensors", "weights.safetensors", "last.safetensors"
 NOTE_SECONDS = 1.0  # how often the loss is read back from the device

@@ -1,0 +1,108 @@
+"""Checks of the folder: its README, its Config and what Config.search draws."""
+
+import dataclasses
+import re
+import tomllib
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from competition import toml
+from competition.contract.subject import FAULTS, Skip, Subject, spell
+from competition.training.solution import DEFAULTS, coerce, shapes
+
+NUM_SAMPLES = 4  # of Config.search
+A_SOURCE = re.compile(r"https?://|doi\b|\b10\.\d{4,}/|et al\b|arxiv|\bsources?\b", re.IGNORECASE)
+
+
+def check_readme(subject: Subject) -> str:
+    path = subject.solution.folder / "README.md"
+    if not path.exists():
+        return "there is no README.md; wanted the idea, its source and what differs from it"
+    if not A_SOURCE.search(path.read_text(encoding="utf-8")):
+        return (
+            "README.md names no source; wanted a link, a DOI or a line 'Source: ...' (your own idea is one)"
+        )
+    return ""
+
+
+def check_config(subject: Subject) -> str:
+    config_class = subject.solution.Config
+    if not config_class.__dataclass_params__.frozen:
+        return "Config can be changed after it is made; wanted @dataclass(frozen=True)"
+    names = [each.name for each in dataclasses.fields(config_class)]
+    for name in names:
+        near = get_close_matches(name, DEFAULTS, n=1, cutoff=0.85)
+        if name not in DEFAULTS and near and near[0] not in names:
+            return f"Config.{name} is read by nothing of the harness; did you mean {near[0]!r}?"
+    _through_toml(subject.config)
+    return ""
+
+
+def _through_toml(config: Any) -> None:
+    """Raise ValueError where a Config would not come back from tuned.toml as it was."""
+    for name, value in dataclasses.asdict(config).items():
+        if value is None:
+            continue
+        text = toml.dumps({name: value})
+        back = coerce(type(config), name, tomllib.loads(text)[name])
+        if back != value:
+            raise ValueError(f"Config.{name} = {value!r} comes back from a TOML file as {back!r}")
+
+
+def check_search(subject: Subject) -> str:
+    if not hasattr(subject.solution.Config, "search"):
+        raise Skip("Config.search is not defined, so there is nothing to tune")
+    import optuna  # a second to import, and few solutions are tuned
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    optuna.logging.set_verbosity(verbosity)
+    for _ in range(NUM_SAMPLES):
+        trial = study.ask()
+        try:
+            config = subject.solution.Config.search(trial)
+            if type(config) is not subject.solution.Config:
+                return f"Config.search returned {type(config).__name__}; wanted a Config"
+            _through_toml(config)
+            _try(subject, config)
+        except optuna.TrialPruned:
+            continue
+        except FAULTS as error:
+            drawn = ", ".join(f"{name}={value}" for name, value in trial.params.items())
+            return f"with {drawn} {spell(error, subject.solution.folder)}. Likely: a range that is too wide"
+    return ""
+
+
+def _try(subject: Subject, config: Any) -> None:
+    """Build the model of a Config and let it look at two rows: without memory, or for real in doubt."""
+    if subject.solution.Model is None:
+        return
+    wanted = shapes(config, subject.opened.challenge)
+    sizes = {name: (2, *wanted.inputs.get(name, ())) for name in subject.input_names}
+    try:
+        _pretend(subject.solution.Model, config, wanted, sizes)
+    except FAULTS:
+        # Code that looks at values cannot pretend; only what also fails for real is a fault.
+        model = subject.solution.Model(config, wanted).eval()
+        with torch.no_grad():
+            model(**{name: torch.zeros(size) for name, size in sizes.items()})
+
+
+def _pretend(model_class: Any, config: Any, wanted: Any, sizes: dict[str, tuple[int, ...]]) -> None:
+    """Build and run a model of tensors that have a shape and a device, but no memory."""
+    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+    cpu, mode = torch.device("cpu"), FakeTensorMode()
+    with torch.device("meta"):
+        model = model_class(config, wanted).eval()
+    tensors = dict([*model.named_parameters(), *model.named_buffers()])
+    state: dict[str, Tensor] = {
+        name: FakeTensor(mode, value.detach(), cpu) for name, value in tensors.items()
+    }
+    with mode, torch.no_grad():
+        inputs = {name: torch.zeros(size) for name, size in sizes.items()}
+        torch.func.functional_call(model, state, (), inputs)

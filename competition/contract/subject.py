@@ -1,0 +1,128 @@
+"""What is held to the contract, and what its checks share."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from competition.data.challenge import OpenChallenge
+from competition.training.batches import Batches
+from competition.training.solution import Solution
+
+FEW_ROWS = 5  # for all else; an uncommon number, so that no other axis is taken for the rows
+# What wrong code of a solution raises. Anything else, such as an interrupt, is not a finding.
+FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError,
+    RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+
+
+class Finding(NamedTuple):
+    """What one check found: ok is None where it was not made, and the message then says why."""
+
+    name: str
+    ok: bool | None
+    message: str = ""
+
+
+class Check(NamedTuple):
+    """A check finds a fault and words it, or returns ""; it is made where those it needs have passed."""
+
+    name: str
+    find: Callable[["Subject"], str]
+    needs: tuple[str, ...] = ()
+
+
+class Skip(Exception):
+    """Raised by a check that cannot be made, with the reason."""
+
+
+@dataclass
+class Subject:
+    """What is checked, and what one check leaves for the next."""
+
+    solution: Solution
+    opened: OpenChallenge
+    config: Any
+    device: torch.device
+    seconds: float
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    model: Any = None
+    other: Any = None  # the same model of another seed
+    start: dict[str, Tensor] = field(default_factory=dict)  # the weights that learning by heart begins with
+    predictions: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    outputs: Any = None  # of the model in training, for the few rows
+    loss: Tensor | None = None
+    step_seconds: float = 0.0
+
+    @property
+    def num_targets(self) -> int:
+        return len(self.opened.challenge.targets)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return self.solution.input_names(self.opened.challenge)
+
+    @property
+    def few(self) -> np.ndarray:
+        return self.rows[:FEW_ROWS]
+
+    def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """Return the inputs and "target" of these rows on the device."""
+        assert self.opened.train.target is not None
+        inputs = make_batches(self, self.input_names).inputs(rows)
+        inputs["target"] = torch.from_numpy(np.array(self.opened.train.target[rows]))
+        return {name: value.to(self.device) for name, value in inputs.items()}
+
+
+def make_batches(subject: Subject, names: Sequence[str]) -> Batches:
+    return Batches(subject.opened.train, subject.opened.challenge, subject.config, names, torch.device("cpu"))
+
+
+@torch.no_grad()
+def predict(model: Any, batch: dict[str, Tensor]) -> np.ndarray:
+    model.eval()
+    outputs = model(**without_target(batch))
+    predictions = model.predict(outputs) if hasattr(model, "predict") else outputs
+    return np.asarray(predictions.float().cpu())
+
+
+def without_target(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in batch.items() if name != "target"}
+
+
+def judge_predictions(predictions: np.ndarray, wanted: tuple[int, int]) -> str:
+    if predictions.shape != wanted:
+        return (
+            f"predictions are of shape {predictions.shape}; wanted {wanted}: rows, targets. "
+            "Likely: a squeeze() too many, a last layer of another size, or outputs that need a predict()"
+        )
+    if not np.isfinite(predictions).all():
+        return "predictions are not finite. Likely: a logarithm or a division of zero, or an overflow"
+    return ""
+
+
+def same(predictions: np.ndarray, others: np.ndarray) -> bool:
+    """Tell whether two predictions agree but for rounding, which grows with their size."""
+    if predictions.shape != others.shape:
+        return False
+    allowed = 0.05 * predictions.std(axis=0) + 1e-5 * np.abs(predictions).max()
+    return bool((np.abs(predictions - others) <= allowed).all())
+
+
+def spell(error: BaseException, folder: Path) -> str:
+    """Spell an exception with the line of the solution that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}: " if own else ""
+    return f"{where}{type(error).__name__}: {error}"
+
+
+def name_few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
