@@ -4,7 +4,9 @@
 
 Writes a file of that many 110-bp promoters with their values, then times, one after another in processes of
 their own: the kit (file to checked challenge folder); pyarrow reading the same file into its two columns and
-nothing else; and a Python loop over rows with a dictionary one-hot, on a sample. The ratios are the result.
+nothing else; a Python loop over rows with a dictionary one-hot, on a sample; and, where TensorFlow can be
+imported (--tensorflow names the Python of another environment), pad_sequences over lists of characters, a
+StringLookup one-hot and tf.data's save, on a sample. The ratios are the result.
 """
 
 import argparse
@@ -58,12 +60,28 @@ def by_row(path: Path, _: Path) -> None:
             float(value)
 
 
-SIDES = {"kit": kit, "pyarrow": pyarrow, "by_row": by_row}
+def keras(path: Path, folder: Path) -> None:
+    import tensorflow as tf
+
+    with path.open() as file:
+        pairs = [line.split("\t") for _, line in zip(range(SAMPLE_ROWS), file, strict=False)]
+    letters = [list(sequence) for sequence, _ in pairs]
+    padded = tf.keras.preprocessing.sequence.pad_sequences(
+        letters, maxlen=112, dtype=object, padding="post", value="N"
+    )
+    lookup = tf.keras.layers.StringLookup(vocabulary=list("ACGT"))  # 0 is any other letter
+    planes = tf.one_hot(lookup(tf.constant(padded.tolist())), 5)
+    values = np.array([float(value) for _, value in pairs], dtype=np.float32)
+    tf.data.Dataset.from_tensor_slices((planes, values)).save(str(folder / "keras"))
 
 
-def measure(side: str, path: Path, folder: Path) -> tuple[float, float]:
+SIDES = {"kit": kit, "pyarrow": pyarrow, "by_row": by_row, "keras": keras}
+SAMPLED = ("by_row", "keras")
+
+
+def measure(python: str, side: str, path: Path, folder: Path) -> tuple[float, float]:
     """Return seconds and peak resident megabytes of one side in a process of its own."""
-    command = [sys.executable, __file__, "--side", side, "--file", str(path), "--folder", str(folder)]
+    command = [python, __file__, "--side", side, "--file", str(path), "--folder", str(folder)]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(out[0]), float(out[1])
 
@@ -75,11 +93,16 @@ def run_side(side: str, path: Path, folder: Path) -> None:
     print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
+def disk(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--tensorflow", default=sys.executable, help="Python that can import TensorFlow")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -94,16 +117,19 @@ def main() -> None:
         rates = {}
         for side in SIDES:
             try:
-                seconds, memory = measure(side, path, folder)
+                python = arguments.tensorflow if side == "keras" else sys.executable
+                seconds, memory = measure(python, side, path, folder)
             except subprocess.CalledProcessError as error:
                 print(f"{side:<8} left out: {error.stderr.strip().splitlines()[-1]}")
                 continue
-            rows = min(arguments.rows, SAMPLE_ROWS) if side == "by_row" else arguments.rows
+            rows = min(arguments.rows, SAMPLE_ROWS) if side in SAMPLED else arguments.rows
             rates[side] = rows / seconds
             print(f"{side:<8} {rates[side]:>12,.0f} rows/s  peak {memory:6.0f} MB")
-        size = sum(file.stat().st_size for file in (folder / "challenge").rglob("*") if file.is_file())
-        print(f"on disk {size / arguments.rows:.1f} bytes a row")
-        for side in ("pyarrow", "by_row"):
+        print(f"the kit's challenge: {disk(folder / 'challenge') / arguments.rows:,.0f} bytes a row on disk")
+        if "keras" in rates:
+            sample = min(arguments.rows, SAMPLE_ROWS)
+            print(f"the saved tf.data: {disk(folder / 'keras') / sample:,.0f} bytes a row on disk")
+        for side in ("pyarrow", "by_row", "keras"):
             if side in rates:
                 print(f"kit / {side}: {rates['kit'] / rates[side]:.2f}")
 

@@ -10,6 +10,8 @@ the models (public or private); without it every row is for training. The file i
 """
 
 import argparse
+import csv
+import io
 import warnings
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -144,12 +146,23 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
                 yield piece
         except pd.errors.EmptyDataError:
             raise InputError(f"{path} is empty; wanted a header and rows") from None
-        except (pd.errors.ParserError, pd.errors.ParserWarning, UnicodeDecodeError) as error:
+        except pd.errors.ParserWarning:
+            raise InputError(f"{path}: {_long_line(path, separator)}") from None
+        except (pd.errors.ParserError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is not a table: {str(error).strip()}") from None
         except (EOFError, OSError) as error:
             raise InputError(f"{path} is damaged or cut off: {error}") from None
     if empty:
         raise InputError(f"{path} has a header but no rows")
+
+
+def _long_line(path: Path, separator: str) -> str:
+    """Say which line is the first with more cells than the header; pandas only says that there is one."""
+    with open_bytes(path) as file:
+        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=separator)
+        width = len(next(reader))
+        row = next(row for row in reader if len(row) > width)
+        return f"line {reader.line_num} has {len(row)} columns; wanted the header's {width}"
 
 
 def find_columns(there: list[str], options: argparse.Namespace) -> Columns:

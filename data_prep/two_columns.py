@@ -49,8 +49,9 @@ def read_two_columns(path: Path, *, header: bool = False, columns: int = 2) -> I
             end = data.rfind(b"\n") + 1
             block, rest = data[:end], data[end:]
             if block:
-                yield _parse(block, path, line, columns)
-                line += block.count(b"\n")
+                rows = _parse(block, path, line, columns)
+                line += len(rows.value)
+                yield rows
         if rest:
             yield _parse(rest + b"\n", path, line, columns)
             line += 1
@@ -120,9 +121,7 @@ def _gather(coded: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.nd
     common = int(np.bincount(lengths).argmax())
     tokens = np.full((len(starts), width), PAD, dtype=np.uint8)
     alike = np.flatnonzero(lengths == common)
-    # A view of every stretch of that length, as one item each: copying an item is copying a row.
-    stretches = np.ndarray((len(coded) - common + 1,), dtype=f"V{common}", buffer=coded, strides=(1,))
-    rows = stretches[starts[alike]].view(np.uint8).reshape(-1, common)
+    rows = _stretches(coded, starts[alike], common)
     if len(alike) == len(starts):
         tokens[:, :common] = rows
     else:
@@ -130,6 +129,13 @@ def _gather(coded: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.nd
         for row in np.flatnonzero(lengths != common):
             tokens[row, : lengths[row]] = coded[starts[row] : starts[row] + lengths[row]]
     return tokens
+
+
+def _stretches(flat: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """Copy stretches (n, length) of a flat array of bytes; none may end beyond it."""
+    # A view of every stretch of that length, as one item each: copying an item is copying a row.
+    items = np.ndarray((len(flat) - length + 1,), dtype=f"V{length}", buffer=flat, strides=(1,))
+    return items[starts].view(np.uint8).reshape(-1, length)
 
 
 def _numbers(
@@ -141,9 +147,8 @@ def _numbers(
     if sizes.min(initial=1) == 0 or width > MAX_NUMBER:
         row = int(sizes.argmin() if sizes.min() == 0 else sizes.argmax())
         raise InputError(_not_a_number(raw, starts, ends, path, line, row))
-    column = np.arange(width)
-    index = starts[:, None] + column
-    text = np.where(column < sizes[:, None], raw[np.minimum(index, len(raw) - 1)], 0).astype(np.uint8)
+    padded = np.concatenate([raw, np.zeros(width, dtype=np.uint8)])
+    text = _stretches(padded, starts, width) * (np.arange(width, dtype=np.uint8) < sizes[:, None])
     words = np.ascontiguousarray(text).view(f"S{width}")[:, 0]
     try:
         value = words.astype(np.float64)

@@ -92,7 +92,7 @@ def test_a_table_that_is_wrong_is_refused_and_leaves_nothing(tmp_path, capsys, c
     [
         (b"", "is empty"),
         (b"sequence,expression\n", "no rows"),
-        (b"sequence,expression\nACGT,1,2\nACGT,1\n", "not a table"),
+        (b"sequence,expression\nACGT,1,2\nACGT,1\n", "line 2 has 3 columns"),
         (b"sequence,expression\nACGT,1\nACGT\n", "line 3"),
         (gzip.compress(b"sequence,expression\n" + b"ACGT,1\n" * 999)[:40], "damaged or cut off"),
     ],

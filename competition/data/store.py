@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,9 @@ HEADER_BYTES = 128  # an .npy header of fixed size can be filled in when the num
 COPY_ROWS = 65_536
 
 
+WRITING = ThreadPoolExecutor(1, "store")  # the next block is made while the last one is written
+
+
 class ArrayWriter:
     """Append blocks of rows to one .npy file; memory does not grow with the number of rows."""
 
@@ -24,13 +28,23 @@ class ArrayWriter:
         self.num_rows = 0
         self.file: BinaryIO = path.open("wb")
         self.file.write(bytes(HEADER_BYTES))
+        self.writing: Future | None = None
 
     def append(self, block: np.ndarray) -> None:
         assert block.shape[1:] == self.row_shape, (self.path, block.shape, self.row_shape)
-        self.file.write(np.ascontiguousarray(block, dtype=self.dtype).data)
+        self._wait()
+        copy = np.array(block, dtype=self.dtype, order="C")  # the caller may go on with its own
+        self.writing = WRITING.submit(self.file.write, copy.data)
         self.num_rows += len(block)
 
+    def _wait(self) -> None:
+        """Wait for the block that is being written; a full disk is told here."""
+        if self.writing is not None:
+            self.writing.result()
+            self.writing = None
+
     def close(self) -> None:
+        self._wait()
         shape = (self.num_rows, *self.row_shape)
         text = f"{{'descr': '{self.dtype.str}', 'fortran_order': False, 'shape': {shape!r}, }}"
         magic = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
