@@ -5,19 +5,14 @@ import math
 import sys
 from pathlib import Path
 
-from competition.errors import InputError
+from competition.errors import exit_status
 
 MARKS = {True: "ok  ", False: "FAIL", None: "skip"}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; status 1 where a check fails, 2 where it cannot be made."""
-    arguments = parse(argv)
-    try:
-        return check(arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_status(check, parse(argv))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -1,8 +1,21 @@
-"""The one error a user can cause."""
+"""The one error a user can cause, and how a program tells of it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
 
 
 class InputError(ValueError):
     """A user's mistake. The message names the thing, what was got and what is wanted."""
+
+
+def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
+    """Run a program and return its status: 2 after a user's mistake, which is one line on standard error."""
+    try:
+        return program(*arguments) or 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def one_of(name: str, got: str, wanted: list[str]) -> InputError:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from competition import toml
 from competition.data.store import file_digest
-from competition.errors import InputError, one_of
+from competition.errors import InputError, exit_status, one_of
 from competition.judging.manifest import Manifest, locked, read_manifest
 from competition.training.progress import duration
 
@@ -290,12 +290,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("challenge", nargs="?", help="default: all of them")
     parser.add_argument("--submissions", type=Path, default=Path("submissions"))
     parser.add_argument("--write", action="store_true", help=f"write {FILE} as well")
-    options = parser.parse_args(arguments)
-    try:
-        boards = read_boards(options.submissions, options.challenge)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_status(_show, parser.parse_args(arguments))
+
+
+def _show(options: argparse.Namespace) -> None:
+    boards = read_boards(options.submissions, options.challenge)
     console = Console(markup=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     for board in boards:
         if board.rows:
@@ -308,7 +307,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.submissions} holds no submissions yet")
     if options.write:
         print(write_leaderboard(options.submissions))
-    return 0
 
 
 if __name__ == "__main__":

@@ -3,20 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from competition.errors import InputError
+from competition.errors import exit_status
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
-    arguments = parse(argv)
-    try:
-        run(arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(run, parse(argv))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -42,6 +36,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="go on with RUN, or with the newest unfinished run",
     )
     add("--run-id", help="name of the run folder (default: date, time and a hash)")
+    add("--init", type=Path, metavar="RUN", help="start each fold from the weights of this run's same fold")
+    add(
+        "--keep-out",
+        metavar="CHALLENGE",
+        help="train on no relative of any row of this challenge, which a later run is to be scored on",
+    )
     add("--device", choices=["auto", "cpu"], default="auto", help="auto takes the GPUs there are")
     add(
         "--precision",
@@ -55,6 +55,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
     add("--submissions", type=Path, default=Path("submissions"), help="(default: %(default)s)")
     return parser.parse_args(argv)
+
+
+class Origins(NamedTuple):
+    """What a run starts from besides the challenge: for its record, and the training rows (N,) kept out."""
+
+    record: dict[str, Any]
+    kept_out: Any
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -75,13 +82,14 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.challenge or setting(solution.Config(), "challenge"), arguments.data
         )
         folds = fold_table(opened.train, opened.challenge, arguments.folds, cache=opened.folder / "cache")
+        origins = find_origins(arguments, opened, folds)
     num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
     config, changes = configure(solution, num_rows, settings=arguments.set, published=arguments.published)
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     record = runs.make_record(
         solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
-        fold_digest=folds.digest,
+        fold_digest=folds.digest, **origins.record,
     )  # fmt: skip
     parent = arguments.runs / opened.challenge.name / solution.name
     names = {"resume": arguments.resume, "run_id": arguments.run_id}
@@ -89,8 +97,9 @@ def run(arguments: argparse.Namespace) -> None:
         if accelerator.is_main_process:
             report.announce(record, changes, opened, this.folder)
         job = Job(
-            solution, opened, config, folds, this.folder, arguments.seed, accelerator, arguments.save_seconds
-        )
+            solution, opened, config, folds, this.folder, arguments.seed, accelerator, arguments.save_seconds,
+            init=arguments.init, kept_out=origins.kept_out,
+        )  # fmt: skip
         predictions = cross_validate(job)
         if accelerator.is_main_process:
             oof = write_oof(job, predictions)
@@ -102,6 +111,25 @@ def run(arguments: argparse.Namespace) -> None:
                 manifest, predictions, {"run": this.folder, "out-of-fold": oof, "submission": written}
             )
     accelerator.end_training()
+
+
+def find_origins(arguments: argparse.Namespace, opened: Any, folds: Any) -> Origins:
+    """Check what the models start from, and find the rows they must not see."""
+    from competition.data.built_in import find_challenge
+    from competition.data.kinship import rows_to_keep_out
+    from competition.training.pretrained import require_unseen
+
+    record: dict[str, Any] = {}
+    kept_out = None
+    if arguments.init is not None:
+        before = require_unseen(arguments.init, opened, folds, arguments.data)
+        record |= {"init": str(arguments.init), "init_digest": before["source_digest"]}
+    if arguments.keep_out is not None:
+        other = find_challenge(arguments.keep_out, arguments.data)
+        kept_out = rows_to_keep_out(opened, other)
+        record |= {"keep_out": arguments.keep_out, "keep_out_digest": other.digest}
+        print(f"kept out   {kept_out.sum():,} training rows, relatives of rows of {arguments.keep_out}")
+    return Origins(record, kept_out)
 
 
 def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:

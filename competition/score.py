@@ -22,7 +22,7 @@ from rich.table import Table
 from competition.data.built_in import find_challenge
 from competition.data.challenge import OpenChallenge, Score
 from competition.data.tokens import decode
-from competition.errors import InputError
+from competition.errors import InputError, exit_status
 from competition.judging.scoring import USAGES, Report, read_answers, score_report, score_submission
 from competition.submission import (
     read_table,
@@ -132,13 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of challenges")
     parser.add_argument("--json", action="store_true", help="print every digit, for programs")
     parser.add_argument("--record", action="store_true", help="write the scores into the file's manifest")
-    options = parser.parse_args(arguments)
-    try:
-        _run(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(_run, parser.parse_args(arguments))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ from competition import toml
 from competition.data.built_in import find_challenge
 from competition.data.challenge import Challenge, OpenChallenge
 from competition.data.store import file_digest
-from competition.errors import InputError
+from competition.errors import InputError, exit_status
 from competition.judging.manifest import Manifest, locked, to_json
 
 # Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
@@ -208,12 +208,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--challenge", required=True, metavar="NAME|PATH")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of challenges")
-    options = parser.parse_args(arguments)
-    try:
-        problems = check_submission(options.file, find_challenge(options.challenge, options.data))
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status(_check, parser.parse_args(arguments))
+
+
+def _check(options: argparse.Namespace) -> int:
+    problems = check_submission(options.file, find_challenge(options.challenge, options.data))
     for problem in problems:
         print(f"- {problem}")
     verdict = f"refused: {_count(len(problems), 'problem')}" if problems else "can be scored"

@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from competition.errors import InputError, one_of
+from competition.errors import exit_status, one_of
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,29 +16,22 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(known))
         return 0
-    name = arguments[0]
-    try:
-        if name not in known:
-            raise one_of("preparer", name, sorted(known))
-        module = importlib.import_module(f"data_prep.{name}")
-        parser = argparse.ArgumentParser(
-            prog=f"python -m data_prep {name}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        parser.add_argument(
-            "--output", type=Path, default=None, help="challenge folder (default: data/<name>)"
-        )
-        parser.add_argument(
-            "--overwrite", action="store_true", help="replace a challenge that is there already"
-        )
-        module.add_arguments(parser)
-        options = parser.parse_args(arguments[1:])
-        module.prepare(options)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(_prepare, arguments[0], arguments[1:], known)
+
+
+def _prepare(name: str, arguments: list[str], known: dict[str, str]) -> None:
+    if name not in known:
+        raise one_of("preparer", name, sorted(known))
+    module = importlib.import_module(f"data_prep.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m data_prep {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--output", type=Path, default=None, help="challenge folder (default: data/<name>)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a challenge that is there already")
+    module.add_arguments(parser)
+    module.prepare(parser.parse_args(arguments))
 
 
 def preparers() -> dict[str, str]:

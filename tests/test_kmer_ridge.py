@@ -76,19 +76,35 @@ def test_weights_are_those_of_scikit_learn_at_the_same_penalty():
         np.testing.assert_allclose(got, oracle.predict(counts), atol=1e-8)
 
 
-def test_the_penalty_is_the_one_with_the_least_generalised_cross_validation():
+def test_the_penalty_is_the_one_that_predicts_rows_left_out_best():
     tokens = draw(60)
     features = count_words(tokens, 2)
-    target = features[:, [3]] + np.random.default_rng(1).normal(0, 2, (60, 1))
+    target = features[:, 3] + np.random.default_rng(1).normal(0, 2, 60)
     model = estimator()
-    model.fit({"sequence": tokens}, target)
+    model.fit({"sequence": tokens}, target[:, None])
+    part = module.part_of(tokens)
 
-    def score(alpha):
-        centred = features - features.mean(0)
-        hat = centred @ np.linalg.solve(centred.T @ centred + alpha * np.eye(20), centred.T) + 1 / 60
-        return ((target - hat @ target) ** 2).mean() / (1 - np.trace(hat) / 60) ** 2
+    def error(alpha):
+        total = 0
+        for number in np.unique(part):
+            held = part == number
+            ridge = Ridge(alpha=alpha).fit(features[~held], target[~held])
+            total += ((ridge.predict(features[held]) - target[held]) ** 2).sum()
+        return total
 
-    assert model.alpha == min(module.ALPHAS, key=score)
+    assert model.alpha == min(module.ALPHAS, key=error)
+
+
+def test_rows_of_one_sequence_are_left_out_together():
+    part = module.part_of(np.repeat(draw(100), 3, axis=0)).reshape(100, 3)
+    assert (part == part[:, :1]).all()
+    assert np.bincount(part[:, 0].astype(int), minlength=module.NUM_PARTS).min() > 5
+
+
+def test_repeated_rows_do_not_talk_it_out_of_shrinking():
+    tokens, rng = np.repeat(draw(80), 8, axis=0), np.random.default_rng(1)
+    gene = np.repeat(rng.normal(size=(80, 1)), 8, axis=0)  # nothing of it is in the sequence
+    assert fit_predict(tokens, gene, draw(300, seed=2), k=3).std() < 0.3
 
 
 def test_noise_is_shrunk_away_and_signal_is_not():
@@ -134,6 +150,16 @@ def test_other_inputs_take_part_whatever_their_unit():
         answers.append(model.predict(inputs))
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-3)
     assert np.corrcoef(answers[0][:, 0], target[:, 0])[0, 1] > 0.99
+
+
+def test_other_inputs_are_not_drowned_by_many_words():
+    tokens, rng = draw(300), np.random.default_rng(1)
+    extra = rng.normal(size=(300, 2)).astype(np.float32)
+    target = extra[:, [0]] + 0.3 * rng.normal(size=(300, 1))
+    model = estimator(others=["extra"], k=4)
+    model.fit({"sequence": tokens, "extra": extra}, target)
+    fresh = {"sequence": draw(300, seed=2), "extra": rng.normal(size=(300, 2)).astype(np.float32)}
+    assert np.corrcoef(model.predict(fresh)[:, 0], fresh["extra"][:, 0])[0, 1] > 0.9
 
 
 def test_an_input_that_never_varies_does_no_harm():

@@ -33,6 +33,7 @@ class Config:
     batch_size: int = 32
     epochs: int = 3
     patience: int | None = None
+    restarts: int = 1
     ema: float | None = 0.9
     dropout: float = 0.1
     normalise: bool = True
@@ -282,3 +283,111 @@ def test_a_challenge_without_test_rows_gives_out_of_fold_scores_alone(home):
 def test_help_is_quick_and_needs_no_torch():
     code = "import sys, competition.run as r; r.parse(['solutions/x']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
+
+
+def make_relative_challenge(folder: Path, name: str, tokens: np.ndarray) -> None:
+    challenge = Challenge(name, (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    with create_challenge(folder, challenge) as writer:
+        target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0
+        writer.train.append(tokens, np.full(len(tokens), tokens.shape[1]), target=target)
+
+
+@pytest.fixture
+def two_challenges(home: Path) -> Path:
+    """A large challenge that holds, moved by some bases, half of the rows of a small one."""
+    rng = np.random.default_rng(1)
+    large, small = (rng.integers(0, 4, (count, 60)).astype(np.uint8) for count in (300, 80))
+    large[:40, :45] = small[:40, 10:55]
+    make_relative_challenge(home / "data" / "large", "large", large)
+    make_relative_challenge(home / "data" / "small", "small", small)
+    return home
+
+
+def run_on(home: Path, challenge: str, run_id: str, *more: str) -> int:
+    options = ("--no-check", "--folds", "3", "--challenge", challenge)
+    return program.main(arguments(home, run_id, *options, *more))
+
+
+def folder_of(home: Path, challenge: str, run_id: str) -> Path:
+    return home / "runs" / challenge / "small" / run_id
+
+
+def test_fine_tuning_starts_each_fold_from_the_weights_of_the_same_fold(two_challenges):
+    home = two_challenges
+    assert run_on(home, "large", "before", "--keep-out", "small") == 0
+    before = folder_of(home, "large", "before")
+    still = ("--set", "epochs=1", "--set", "ema=0.999999", "--set", "normalise=true")
+    assert run_on(home, "small", "after", "--init", str(before), *still) == 0
+    for fold in range(3):
+        start, end = (
+            load_file(folder / f"fold{fold}" / "weights.safetensors")["first.weight"]
+            for folder in (before, folder_of(home, "small", "after"))
+        )
+        others = [load_file(before / f"fold{other}" / "weights.safetensors") for other in {0, 1, 2} - {fold}]
+        assert all((end - start).norm() < (end - other["first.weight"]).norm() for other in others)
+
+
+def test_a_model_that_saw_relatives_of_what_it_will_predict_is_refused(two_challenges, capsys):
+    home = two_challenges
+    assert run_on(home, "large", "before") == 0
+    before = str(folder_of(home, "large", "before"))
+    assert run_on(home, "small", "after", "--init", before) == 2
+    message = capsys.readouterr().err
+    assert "was trained on relatives of" in message and "--keep-out small" in message
+    assert not folder_of(home, "small", "after").exists()
+
+
+def test_rows_kept_out_are_trained_on_by_no_model(two_challenges):
+    home = two_challenges
+    for run_id, more in (("all", ()), ("fewer", ("--keep-out", "small"))):
+        assert run_on(home, "large", run_id, *more) == 0
+    counts = [
+        [json.loads((folder_of(home, "large", run_id) / f"fold{f}/fold.json").read_text())["train_rows"]
+         for f in range(3)]
+        for run_id in ("all", "fewer")
+    ]  # fmt: skip
+    assert sum(counts[0]) - sum(counts[1]) == 2 * 40  # each row is trained on by two of three models
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        (("--folds", "2"), "has 2 folds; wanted 3"),
+        (("--set", "normalise=false", "--set", "dropout=0.2"), None),
+    ],
+)
+def test_what_a_run_starts_from_must_fit(home, capsys, begin, words):
+    assert program.main(arguments(home, "before", "--no-check", "--folds", "3", *begin)) == 0
+    before = home / "runs" / "toy" / "small" / "before"
+    status = program.main(arguments(home, "after", "--no-check", "--folds", "3", "--init", str(before)))
+    assert status == (2 if words else 0)
+    assert words is None or words in capsys.readouterr().err
+
+
+def test_a_run_that_is_not_there_cannot_be_started_from(home, capsys):
+    assert program.main(arguments(home, "after", "--no-check", "--init", str(home / "nothing"))) == 2
+    assert "wanted the folder of a run" in capsys.readouterr().err
+
+
+def test_of_several_starts_the_best_on_inner_rows_is_kept(home):
+    folder = run(home, "one", "--set", "restarts=3", "--set", "patience=2")
+    record = json.loads((folder / "fold0" / "fold.json").read_text())
+    best = int(np.argmax(record["restart_scores"]))
+    assert len(set(record["restart_scores"])) == 3
+    kept, chosen = (
+        folder / "fold0" / name for name in ("weights.safetensors", f"restart{best}/weights.safetensors")
+    )
+    assert kept.read_bytes() == chosen.read_bytes()
+
+
+def test_several_starts_need_rows_to_choose_by(home, capsys):
+    assert program.main(arguments(home, "one", "--no-check", "--set", "restarts=2")) == 2
+    assert "needs an inner split" in capsys.readouterr().err
+
+
+def test_a_start_that_predicts_one_constant_is_never_the_best(home):
+    folder = run(home, "one", "--set", "patience=1", "--set", "scale=0.0")
+    history = pd.read_csv(folder / "fold0" / "history.csv")
+    assert np.isneginf(history["inner_score"]).all()
+    manifest = json.loads((home / "submissions" / "toy" / "small-one.json").read_text())
+    assert manifest["collapsed"] and not manifest["scores"]

@@ -7,7 +7,7 @@ from competition.data.challenge import OpenChallenge, open_challenge
 from competition.errors import InputError
 
 # The simulated challenges and what makes them: the one place where the harness calls data_prep.
-BUILT_IN = {"promoters": "data_prep.promoters:build"}
+BUILT_IN = {name: f"data_prep.{name}:build" for name in ("promoters", "genes", "histone")}
 
 
 def find_challenge(name: str, data: Path) -> OpenChallenge:

@@ -4,7 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +17,13 @@ from accelerate.utils import set_seed
 from competition import toml
 from competition.data.challenge import OpenChallenge
 from competition.data.folds import FoldTable, inner_split
-from competition.judging.metrics import METRICS
+from competition.errors import InputError
+from competition.judging.metrics import METRICS, UndefinedMetric
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
-from competition.training.fit import WEIGHTS, Fit, Inner
+from competition.training.fit import WEIGHTS, Counter, Fit, Inner
 from competition.training.predict import predict
+from competition.training.pretrained import load_matching, weights_of
 from competition.training.progress import Tracker
 from competition.training.solution import Solution, setting, shapes
 
@@ -52,6 +54,8 @@ class Job:
     accelerator: Accelerator
     save_seconds: float = 60.0
     quiet: bool = False
+    init: Path | None = None  # the run whose weights each fold starts from
+    kept_out: np.ndarray | None = None  # (N,) bool: training rows that no model is trained on
 
 
 def cross_validate(job: Job) -> Predictions:
@@ -93,7 +97,10 @@ def run_fold(job: Job, fold: int) -> None:
     if job.accelerator.is_main_process:
         folder.mkdir(exist_ok=True)
     job.accelerator.wait_for_everyone()
-    train_rows = np.flatnonzero(job.folds.fold != fold)
+    trained_on = job.folds.fold != fold
+    if job.kept_out is not None:
+        trained_on &= ~job.kept_out
+    train_rows = np.flatnonzero(trained_on)
     held_rows = np.flatnonzero(job.folds.fold == fold)
     fit_and_predict = _model_fold if job.solution.Model is not None else _estimator_fold
     oof, test, record = fit_and_predict(job, fold, train_rows, held_rows)
@@ -120,45 +127,91 @@ def _model_fold(
     inner = _inner(job, fold, train_rows)
     if inner is not None:
         train_rows = np.setdiff1d(train_rows, inner.rows)
-    core = build_model(job, fold, train_rows)
-    num_parameters = sum(p.numel() for p in core.parameters())
-    title = f"fold {fold + 1}/{job.folds.num_folds}"
-    shown = accelerator.is_main_process and not job.quiet
-    epochs = setting(job.config, "epochs")
-    fit = Fit(
-        core, train, train_rows, config=job.config, folder=folder, seed=job.seed, fold=fold,
-        accelerator=accelerator, inner=inner, save_seconds=job.save_seconds,
-    )  # fmt: skip
-    with Tracker(title, epochs * len(train_rows), shown=shown) as tracker:
-        counter = fit.run(tracker)
-    accelerator.wait_for_everyone()
-    accelerator.free_memory()
-    checkpoint.load_weights(core, checkpoint.load(folder / WEIGHTS), str(folder / WEIGHTS))
+    restarts = _restarts(job, inner)
+    trained = [_train(job, fold, restart, train, train_rows, inner) for restart in range(restarts)]
+    best = trained[0] if inner is None else max(trained, key=lambda each: inner.rank(each.counter.best_score))
+    core = best.core
+    checkpoint.load_weights(core, checkpoint.load(best.folder / WEIGHTS), str(best.folder / WEIGHTS))
     core.to(accelerator.device)
     oof = predict(core, train, held_rows, accelerator)
     test = None
     if opened.test is not None:
         test = predict(core, _batches(job, opened.test), np.arange(len(opened.test)), accelerator)
     if accelerator.is_main_process:
-        _write_history(folder / "history.csv", counter.history)
+        _write_history(folder / "history.csv", best.counter.history)
+        if best.folder != folder:
+            checkpoint.save(folder / WEIGHTS, core.state_dict())
+    history = best.counter.history
     record = {
-        "num_parameters": num_parameters,
-        "train_seconds": counter.seconds,
-        "rows_trained": fit.rows_done(),
-        "epochs": len(counter.history),
-        "best_epoch": counter.best_epoch + 1 if inner is not None else len(counter.history),
+        "num_parameters": sum(p.numel() for p in core.parameters()),
+        "train_seconds": sum(each.counter.seconds for each in trained),
+        "rows_trained": sum(each.rows_done for each in trained),
+        "epochs": len(history),
+        "best_epoch": best.counter.best_epoch + 1 if inner is not None else len(history),
     }
+    if restarts > 1:
+        record["restart_scores"] = [each.counter.best_score for each in trained]
     return oof, test, record
 
 
-def build_model(job: Job, fold: int, train_rows: np.ndarray) -> Any:
-    """Return a freshly initialised model: the same for the same seed and fold."""
+class Trained(NamedTuple):
+    """One finished training."""
+
+    folder: Path
+    core: Any
+    counter: Counter
+    rows_done: int
+
+
+def _restarts(job: Job, inner: Inner | None) -> int:
+    restarts: int = setting(job.config, "restarts")
+    if restarts > 1 and inner is None:
+        raise InputError(f"restarts={restarts} needs an inner split to choose by; set patience to a number")
+    return restarts
+
+
+def _train(
+    job: Job, fold: int, restart: int, batches: Batches, train_rows: np.ndarray, inner: Inner | None
+) -> Trained:
+    """Train one model of a fold to its end, or read how it ended; each of several restarts has a folder."""
+    folder, title = _folder(job, fold), f"fold {fold + 1}/{job.folds.num_folds}"
+    if (restarts := _restarts(job, inner)) > 1:
+        folder, title = folder / f"restart{restart}", f"{title} start {restart + 1}/{restarts}"
+    finished, accelerator = folder / "trained.json", job.accelerator
+    if accelerator.is_main_process:
+        folder.mkdir(exist_ok=True)
+    accelerator.wait_for_everyone()
+    seed = randomness.derive("restart", job.seed, restart) if restart else job.seed
+    core = build_model(job, fold, train_rows, seed=seed)
+    fit = Fit(
+        core, batches, train_rows, config=job.config, folder=folder, seed=seed, fold=fold,
+        accelerator=accelerator, inner=inner, save_seconds=job.save_seconds,
+    )  # fmt: skip
+    if finished.exists():
+        fit.counter = Counter(**json.loads(finished.read_text()))
+    else:
+        shown = accelerator.is_main_process and not job.quiet
+        total = setting(job.config, "epochs") * len(train_rows)
+        with Tracker(title, total, shown=shown) as tracker:
+            fit.run(tracker)
+        if accelerator.is_main_process and restarts > 1:
+            toml.write_text(finished, json.dumps(asdict(fit.counter)))
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
+    return Trained(folder, core, fit.counter, fit.rows_done())
+
+
+def build_model(job: Job, fold: int, train_rows: np.ndarray, *, seed: int | None = None) -> Any:
+    """Return a model as training starts with it: the same for the same seed and fold."""
     assert job.solution.Model is not None and job.opened.train.target is not None
-    torch.manual_seed(randomness.derive("model", job.seed, fold))
+    torch.manual_seed(randomness.derive("model", job.seed if seed is None else seed, fold))
     model = job.solution.Model(job.config, shapes(job.config, job.opened.challenge))
     if hasattr(model, "initialize"):
         with torch.no_grad():
             model.initialize(torch.from_numpy(np.asarray(job.opened.train.target[train_rows])))
+    if job.init is not None:
+        path = weights_of(job.init, fold)
+        load_matching(model, checkpoint.load(path), str(path))
     return model
 
 
@@ -173,7 +226,15 @@ def _inner(job: Job, fold: int, train_rows: np.ndarray) -> Inner | None:
         return None
     mask = inner_split(job.folds.key[train_rows], fold=fold, fraction=INNER_FRACTION, seed=job.seed)
     metric = METRICS[setting(job.config, "stop_metric") or job.opened.challenge.primary.metric]
-    return Inner(train_rows[mask], metric.function, metric.direction == "maximize")
+    higher = metric.direction == "maximize"
+
+    def score(target: np.ndarray, predictions: np.ndarray) -> float:
+        try:
+            return metric.function(target, predictions)
+        except UndefinedMetric:  # one constant for every row: worse than anything
+            return -np.inf if higher else np.inf
+
+    return Inner(train_rows[mask], score, higher)
 
 
 def _estimator_fold(

@@ -17,7 +17,7 @@ import accelerate.utils
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from competition.errors import InputError
@@ -38,6 +38,11 @@ class Inner:
     rows: np.ndarray
     score: Callable[[np.ndarray, np.ndarray], float]  # (target (N, T), predictions (N, T)) -> float
     higher_is_better: bool
+
+    def rank(self, score: float | None) -> float:
+        """Return a number that is the higher the better the score."""
+        assert score is not None
+        return score if self.higher_is_better else -score
 
 
 @dataclass
@@ -80,6 +85,8 @@ class Fit:
         self.cuts = list(cut(len(rows), setting(config, "batch_size")))
         self.num_steps = len(self.cuts) * setting(config, "epochs")
         self.counter = Counter()
+        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
+            nn.SyncBatchNorm.convert_sync_batchnorm(core)  # in place; without it scores depend on processes
         self.core = core.to(accelerator.device)
         optimizer, self.scheduler = make_optimizer(core, self.num_steps)
         # The scheduler stays unprepared: Accelerate would step it once for every process.
@@ -192,8 +199,8 @@ class Fit:
         with self._averaged():
             predictions = predict(self.core, self.batches, self.inner.rows, self.accelerator)
             score = self.inner.score(np.asarray(self.batches.store.target[self.inner.rows]), predictions)
-            best, sign = self.counter.best_score, 1 if self.inner.higher_is_better else -1
-            if best is None or sign * score > sign * best:
+            best = self.counter.best_score
+            if best is None or self.inner.rank(score) > self.inner.rank(best):
                 self.counter.best_score, self.counter.best_epoch = score, epoch
                 self._write(WEIGHTS)
         self.counter.stopped = self.patience is not None and epoch - self.counter.best_epoch >= self.patience

@@ -46,6 +46,8 @@ IDENTITY = (
     "seed",
     "num_folds",
     "fold_digest",
+    "init",
+    "keep_out_digest",
     "num_processes",
     "precision",
 )

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "gradient_clip": None,
     "accumulate": 1,
     "stop_metric": None,
+    "restarts": 1,
 }
 
 

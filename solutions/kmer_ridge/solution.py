@@ -1,12 +1,15 @@
 """Ridge regression on k-mer counts: the baseline that every network must beat."""
 
+import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 BLOCK_ROWS = 2048  # rows whose features are in memory at a time
 BLOCK_BASES = 2**20  # bases that are counted at a time: long windows need smaller steps
+NUM_PARTS = 5  # of the rows, each left out in turn to choose the penalty
 ALPHAS = np.logspace(-1, 6, 29)  # tried penalties, a quarter of a decade apart
 
 
@@ -28,7 +31,7 @@ class Config:
 
 
 class Estimator:
-    """Count words, add the other inputs standardised, and solve ridge with the penalty that GCV picks."""
+    """Count words, add the other inputs, and solve ridge with the penalty that rows left out pick."""
 
     def __init__(self, config, challenge):
         self.config = config
@@ -36,12 +39,43 @@ class Estimator:
 
     def fit(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
         """Fit in one pass over the rows; memory does not grow with their number."""
-        moments = Moments.gather(self._blocks(inputs), target)
-        scale = np.ones(len(moments.mean))
+        target = np.asarray(target, float)
+        middle = target.mean(0)
+        parts = self._sum_parts(inputs, target - middle)
+        total = functools.reduce(Sums.__add__, parts)
+        scale, self.alpha = choose(parts, total, self._scales(total))
+        path = Path.solve(total, scale)
+        pick = np.searchsorted(ALPHAS, self.alpha)
+        self.weight = np.stack([path.weight[:, a, t] for t, a in enumerate(pick)], axis=1)
+        self.bias = np.array([path.bias[a, t] for t, a in enumerate(pick)]) + middle
+
+    def _sum_parts(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> list["Sums"]:
+        """Sum over the rows of each part; rows of one sequence are in one part."""
+        parts: list[Sums] = []
+        part = part_of(inputs["sequence"])
+        first = 0
+        for block in self._blocks(inputs):
+            rows = slice(first, first + len(block))
+            mine = [part[rows] == number for number in range(NUM_PARTS)]
+            sums = [Sums.over(block[each], target[rows][each]) for each in mine]
+            parts = [old + new for old, new in zip(parts, sums, strict=True)] if parts else sums
+            first += len(block)
+        return parts
+
+    def _scales(self, total: "Sums") -> list[np.ndarray]:
+        """Return what features are multiplied by: words by 1, each other input so that its block counts.
+
+        Tried are other inputs that vary together as much as all words do, and ten and a hundred times that.
+        """
+        variance = total.variance()
         num_words = sum(4**length for length in range(1, self.config.k + 1))
-        scale[num_words:] = 1 / np.maximum(moments.deviation()[num_words:], 1e-12)
-        self.weight, self.alpha = solve(moments, scale)
-        self.bias = moments.target_mean - moments.mean @ self.weight
+        words, others = variance[:num_words], variance[num_words:]
+        if not len(others):
+            return [np.ones(num_words)]
+        share = np.sqrt(max(words.sum(), 1e-12) / len(others)) / np.maximum(np.sqrt(others), 1e-12)
+        mean = total.features[num_words:] / total.count
+        share[others <= 1e-10 * mean**2] = 0  # it never varies
+        return [np.concatenate([np.ones(num_words), factor * share]) for factor in (1, 10, 100)]
 
     def predict(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return (N, T)."""
@@ -92,51 +126,73 @@ def opposite(length: int) -> np.ndarray:
     return number
 
 
-@dataclass(frozen=True)
-class Moments:
-    """All that ridge needs to know of the rows: sums over them, centred."""
+def part_of(tokens: np.ndarray) -> np.ndarray:
+    """Return which part (N,) each row's sequence (N, W) falls into: equal sequences into the same."""
+    factor = np.random.default_rng(0).integers(1, 2**63, tokens.shape[1], dtype=np.uint64) | np.uint64(1)
+    blocks = [slice(first, first + BLOCK_ROWS) for first in range(0, len(tokens), BLOCK_ROWS)]
+    hashes = np.concatenate([(tokens[rows] + np.uint64(1)) @ factor for rows in blocks])
+    return (hashes >> np.uint64(40)) % np.uint64(NUM_PARTS)
 
-    num_rows: int
-    mean: np.ndarray  # (F,)
-    target_mean: np.ndarray  # (T,)
+
+@dataclass(frozen=True)
+class Sums:
+    """All that ridge needs to know of some rows."""
+
+    count: int
+    features: np.ndarray  # (F,)
+    target: np.ndarray  # (T,)
     gram: np.ndarray  # (F, F)
     cross: np.ndarray  # (F, T)
-    target_square: np.ndarray  # (T,)
+    square: np.ndarray  # (T,)
 
     @classmethod
-    def gather(cls, blocks: Iterator[np.ndarray], target: np.ndarray) -> "Moments":
-        target = np.asarray(target, float)
-        target_mean = target.mean(0)
-        centred = target - target_mean
-        total = gram = cross = 0.0
-        first = 0
-        for block in blocks:
-            total = total + block.sum(0)
-            gram = gram + block.T @ block
-            cross = cross + block.T @ centred[first : first + len(block)]
-            first += len(block)
-        mean = total / len(target)
-        gram = gram - len(target) * np.outer(mean, mean)
-        return cls(len(target), mean, target_mean, gram, cross, (centred**2).sum(0))
+    def over(cls, x: np.ndarray, y: np.ndarray) -> "Sums":
+        return cls(len(x), x.sum(0), y.sum(0), x.T @ x, x.T @ y, (y**2).sum(0))
 
-    def deviation(self) -> np.ndarray:
-        return np.sqrt(np.maximum(np.diag(self.gram), 0) / self.num_rows)
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        return Sums(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def variance(self) -> np.ndarray:
+        mean = self.features / self.count
+        return np.maximum(np.diag(self.gram) / self.count - mean**2, 0)
+
+    def squared_error(self, path: "Path") -> np.ndarray:
+        """Return the sum over these rows of the squared error (A, T) of the predictions of a path."""
+        weight, bias = path.weight, path.bias
+        quadratic = np.einsum("fat,fat->at", np.tensordot(self.gram, weight, 1), weight)
+        linear = np.einsum("ft,fat->at", self.cross, weight) + self.target * bias
+        shift = np.einsum("f,fat->at", self.features, weight) * bias
+        return self.square - 2 * linear + quadratic + 2 * shift + self.count * bias**2
 
 
-def solve(moments: Moments, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights (F, T) of the features as they come and the penalty of each target (T,).
+class Path(NamedTuple):
+    """The ridge solutions for every penalty in ALPHAS."""
 
-    The penalty minimises generalised cross-validation (Golub, Heath, Wahba 1979), which one
-    eigendecomposition answers for all penalties: RSS / (rows - degrees of freedom)^2.
-    """
-    values, vectors = np.linalg.eigh(moments.gram * np.outer(scale, scale))
-    values = np.maximum(values, 0)
-    projected = vectors.T @ (moments.cross * scale[:, None])  # (F, T)
-    shrunk = 1 / (values[:, None] + ALPHAS)  # (F, A)
-    explained = np.einsum("ft,fa->at", projected**2, 2 * shrunk - values[:, None] * shrunk**2)
-    freedom = 1 + (values[:, None] * shrunk).sum(0)[:, None]  # (A, 1), the intercept included
-    spare = np.maximum(moments.num_rows - freedom, 1e-9)
-    score = (moments.target_square - explained) / spare**2
-    best = score.argmin(0)
-    weight = vectors @ (projected * shrunk[:, best]) * scale[:, None]
-    return weight, ALPHAS[best]
+    weight: np.ndarray  # (F, A, T), of the features as they come
+    bias: np.ndarray  # (A, T)
+
+    @classmethod
+    def solve(cls, sums: Sums, scale: np.ndarray) -> "Path":
+        """Solve for all penalties at once; features are multiplied by scale (F,) first."""
+        mean, target_mean = sums.features / sums.count, sums.target / sums.count
+        gram = sums.gram - sums.count * np.outer(mean, mean)
+        cross = sums.cross - sums.count * np.outer(mean, target_mean)
+        values, vectors = np.linalg.eigh(gram * np.outer(scale, scale))
+        projected = vectors.T @ (cross * scale[:, None])  # (F, T)
+        shrunk = projected[:, None] / (np.maximum(values, 0)[:, None, None] + ALPHAS[:, None])
+        weight = np.tensordot(vectors, shrunk, 1) * scale[:, None, None]
+        return cls(weight, target_mean - np.einsum("f,fat->at", mean, weight))
+
+
+def choose(parts: list[Sums], total: Sums, scales: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scale (F,), and the penalty of each target (T,), that predict parts left out best."""
+    errors = np.zeros((len(scales), len(ALPHAS), len(total.target)))
+    for number, scale in enumerate(scales):
+        for part in parts:
+            if part.count and total.count - part.count > 1:
+                errors[number] += part.squared_error(Path.solve(total - part, scale))
+    best = int(errors.min(1).sum(1).argmin())
+    return scales[best], ALPHAS[::-1][errors[best, ::-1].argmin(0)]  # of equals the largest

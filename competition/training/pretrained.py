@@ -1,0 +1,106 @@
+"""Start from the weights of another run, fold by fold, where they have not seen what they will predict."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from competition.data.challenge import OpenChallenge, open_challenge
+from competition.data.folds import FoldTable, fold_table
+from competition.data.kinship import find_families
+from competition.errors import InputError
+from competition.training.fit import WEIGHTS
+from competition.training.runs import RECORD
+
+
+def require_unseen(run: Path, target: OpenChallenge, folds: FoldTable, data: Path) -> dict[str, Any]:
+    """Return the record of a run whose models may start those of these folds.
+
+    The model of a fold must not have been trained on a row, or a relative of a row, that it will predict:
+    one of that fold, or one of the test set. Raises InputError with an example where it has.
+    """
+    record = _read_record(run, folds)
+    source = _open_source(record, target, data)
+    source_folds = fold_table(source.train, source.challenge, folds.num_folds, cache=source.folder / "cache")
+    if source_folds.digest != record["fold_digest"]:
+        raise InputError(f"{run} was trained on other folds than its challenge has now; train it again")
+    if source.digest == target.digest:
+        return record  # the same rows in the same folds
+    if record.get("keep_out_digest") != target.digest:
+        _compare(run, source, source_folds, target, folds)
+    return record
+
+
+def _read_record(run: Path, folds: FoldTable) -> dict[str, Any]:
+    if not (run / RECORD).exists():
+        raise InputError(f"--init {run}: there is no {RECORD}; wanted the folder of a run, runs/.../<run id>")
+    record: dict[str, Any] = json.loads((run / RECORD).read_text())
+    if record["num_folds"] != folds.num_folds:
+        raise InputError(
+            f"--init {run} has {record['num_folds']} folds; wanted {folds.num_folds}, a model for each fold"
+        )
+    for fold in range(folds.num_folds):
+        if not (run / f"fold{fold}" / "fold.json").exists():
+            raise InputError(f"--init {run}: fold {fold} is not finished; go on with it by --resume first")
+    return record
+
+
+def _open_source(record: dict[str, Any], target: OpenChallenge, data: Path) -> OpenChallenge:
+    if record["challenge_digest"] == target.digest:
+        return target
+    source = open_challenge(data / record["challenge"])
+    if source.digest != record["challenge_digest"]:
+        raise InputError(
+            f"{source.folder} is not the challenge that the run was trained on; wanted sha256 "
+            f"{record['challenge_digest'][:12]}..., got {source.digest[:12]}..."
+        )
+    return source
+
+
+def _compare(
+    run: Path, source: OpenChallenge, source_folds: FoldTable, target: OpenChallenge, folds: FoldTable
+) -> None:
+    """Raise InputError where a fold's model was trained on a relative of a row that it will predict."""
+    families = find_families(source, target)
+    for fold in range(folds.num_folds):
+        trained = families.source[source_folds.fold != fold]
+        for part, own in (("training", families.train[folds.fold == fold]), ("test", families.test)):
+            seen = np.isin(own, trained)
+            if seen.any():
+                rows = np.flatnonzero(folds.fold == fold) if part == "training" else np.arange(len(own))
+                store = target.train if part == "training" else target.test
+                assert store is not None
+                other = np.flatnonzero((families.source == own[seen][0]) & (source_folds.fold != fold))[0]
+                raise InputError(
+                    f"--init {run}: the model of fold {fold} was trained on relatives of {int(seen.sum()):,} "
+                    f"{part} rows that it is to predict, such as row {source.train.rows['id'][other]!r} of "
+                    f"{source.challenge.name!r} for {store.rows['id'][rows[seen][0]]!r}; "
+                    f"train it with --keep-out {target.challenge.name}"
+                )
+
+
+@torch.no_grad()
+def load_matching(module: nn.Module, weights: dict[str, Tensor], name: str) -> int:
+    """Load the weights whose name and shape the module has; return how many there are.
+
+    InputError where none fits, or where one of the same name has another shape.
+    """
+    wanted = module.state_dict()
+    for key in wanted.keys() & weights.keys():
+        if wanted[key].shape != weights[key].shape:
+            raise InputError(
+                f"{name}: {key} is {tuple(weights[key].shape)}, wanted {tuple(wanted[key].shape)}: "
+                "of another architecture"
+            )
+    common = {key: weights[key] for key in wanted.keys() & weights.keys()}
+    if not common:
+        raise InputError(f"{name} shares no weight with the model; wanted a run of the same solution")
+    module.load_state_dict(wanted | common)
+    return len(common)
+
+
+def weights_of(run: Path, fold: int) -> Path:
+    return run / f"fold{fold}" / WEIGHTS

@@ -1,0 +1,124 @@
+"""Simulated genes with long promoters and half-life features, with a known ceiling; needs no file.
+
+95 kb around each transcription start (TSS): a CpG island and motifs close to the TSS set the level, distal
+elements change it from afar, decoys of the same motifs do nothing. Eight features of the messenger, those of
+Xpresso, say how long it lives. Folds are whole chromosomes, and so is the test set.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.judging.metrics import METRICS
+from data_prep.assay import generator
+from data_prep.gene_sequences import BLOCK_GENES, GC_SPREAD, MEAN_GC, Planted, draw_genes, site_table
+
+LEFT, RIGHT = 70_000, 25_000  # bases before and after the TSS
+FEATURES = (
+    "UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN", "UTR5GC", "CDSGC", "UTR3GC", "ORFEXONDENSITY"
+)  # fmt: skip
+HALF_LIFE = np.array([-0.05, -0.15, 0.1, -0.25, -0.05, 0.1, -0.05, 0.3])  # effect of each feature's z-score
+NOISE = 0.35  # of the measured log10 expression
+TEST_CHROMOSOMES = ("chr3", "chr8", "chr16")
+TRAIN_CHROMOSOMES = tuple(f"chr{i}" for i in range(1, 23) if f"chr{i}" not in TEST_CHROMOSOMES)
+NUM_TEST = 300
+
+
+class Block(NamedTuple):
+    """Some genes with all that a challenge says of them."""
+
+    tokens: np.ndarray  # (N, 95,000) uint8
+    half_life: np.ndarray  # (N, 8) z-scores
+    truth: np.ndarray  # (N,) log10 expression without noise
+    label: np.ndarray  # (N,)
+    chromosome: list[str]
+    planted: Planted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command-line options."""
+    parser.add_argument("--rows", type=int, default=1_200, help="training genes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Build the challenge that the command line asks for."""
+    folder = arguments.output or Path("data/genes")
+    build(folder, seed=arguments.seed, num_train=arguments.rows, overwrite=arguments.overwrite)
+
+
+def build(folder: Path, *, seed: int = 0, num_train: int = 1_200, overwrite: bool = False) -> None:
+    """Write the challenge folder: the same bytes for the same seed and number of genes."""
+    test = list(draw_blocks(NUM_TEST, seed=seed, part="test", chromosomes=TEST_CHROMOSOMES))
+    truth, answers = (np.concatenate([getattr(b, name) for b in test]) for name in ("truth", "label"))
+    with create_challenge(folder, declare(ceiling(truth, answers)), overwrite=overwrite) as writer:
+        tables = []
+        train = draw_blocks(num_train, seed=seed, part="train", chromosomes=TRAIN_CHROMOSOMES)
+        for part, store, blocks in (("train", writer.train, train), ("test", writer.test, test)):
+            first = 0
+            for block in blocks:
+                ids = [f"{part}{first + number}" for number in range(len(block.tokens))]
+                store.append(
+                    block.tokens,
+                    np.full(len(block.tokens), LEFT + RIGHT),
+                    inputs={"half_life": block.half_life},
+                    target=block.label if part == "train" else None,
+                    rows={"id": ids, "group": block.chromosome},
+                )
+                tables.append(pd.DataFrame(site_table(block.planted)).assign(part=part))
+                tables[-1]["gene"] += first
+                first += len(block.tokens)
+        ids = [f"test{number}" for number in range(len(truth))]
+        usage = np.where(np.arange(len(truth)) % 4 == 0, "public", "private")
+        writer.write_answers(pd.DataFrame({"id": ids, "expression": answers, "usage": usage}))
+        writer.write_table("truth", pd.DataFrame({"id": ids, "expression": truth}))
+        writer.write_table("planted", pd.concat(tables))
+
+
+def draw_blocks(count: int, *, seed: int, part: str, chromosomes: tuple[str, ...]) -> Iterator[Block]:
+    """Yield genes of one part with their features, labels and chromosomes."""
+    genes = draw_genes(count, left=LEFT, right=RIGHT, seed=seed, purpose=f"{part} genes")
+    for number, each in enumerate(genes):
+        rng = generator(seed, f"{part} messengers", number)
+        keep = len(each.tokens)
+        half_life = rng.standard_normal((BLOCK_GENES, len(FEATURES)))[:keep]
+        isochore = (each.gc - MEAN_GC) / GC_SPREAD
+        half_life[:, 4:7] = 0.8 * half_life[:, 4:7] + 0.6 * isochore[:, None]  # GC of the exons follows it
+        truth = each.activity + half_life @ HALF_LIFE
+        label = truth + NOISE * rng.standard_normal(BLOCK_GENES)[:keep]
+        names = [chromosomes[i] for i in rng.integers(0, len(chromosomes), BLOCK_GENES)[:keep]]
+        yield Block(each.tokens, half_life, truth, label, names, each.planted)
+
+
+def declare(ceiling: dict[str, float]) -> Challenge:
+    """Return the declaration: plain correlations and errors."""
+    infinite = float("inf")
+    return Challenge(
+        name="genes",
+        title="Simulated genes with long promoters",
+        source="simulated by data_prep.genes; features after Agarwal and Shendure, Cell Reports 2020",
+        licence="CC0-1.0",
+        origin=LEFT,
+        targets=(Target("expression", "log10 expression"),),
+        inputs={"half_life": (len(FEATURES),)},
+        scores=(
+            Score("pearson", "pearson", "maximize", -1, 1),
+            Score("spearman", "spearman", "maximize", -1, 1),
+            Score("mse", "mse", "minimize", 0, infinite, unit="squared log10 units"),
+            Score("r2", "r2", "maximize", 0, 1),
+            Score("R2", "R2", "maximize", -infinite, 1),
+        ),
+        near_duplicates=False,  # random bases: no two genes share a stretch, and chromosomes share a fold
+        ceiling=ceiling,
+    )
+
+
+def ceiling(truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
+    """Score the noiseless truth against the measured answers, by every score that is declared."""
+    names = ("pearson", "spearman", "mse", "r2", "R2")
+    return {name: float(METRICS[name].function(answers[:, None], truth[:, None])) for name in names}
