@@ -84,7 +84,13 @@ def run(arguments: argparse.Namespace) -> None:
         folds = fold_table(opened.train, opened.challenge, arguments.folds, cache=opened.folder / "cache")
         origins = find_origins(arguments, opened, folds)
     num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
-    config, changes = configure(solution, num_rows, settings=arguments.set, published=arguments.published)
+    config, changes = configure(
+        solution,
+        num_rows,
+        settings=arguments.set,
+        published=arguments.published,
+        tuned_for=opened.challenge.name,
+    )
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     record = runs.make_record(

@@ -17,7 +17,7 @@ BLOCK_GENES = 64  # random draws are keyed by block, so a gene does not depend o
 MEAN_GC, GC_SPREAD = 0.42, 0.05  # of the isochores
 ISLAND_SHARE = 0.6  # of the genes start in a CpG island
 ISLAND_GC, ISLAND_HALF = 0.25, (250, 700)  # what an island adds to the GC content; its reach on either side
-ISLAND_EFFECT = 1.0
+ISLAND_EFFECT = 2.0
 COPIES, ELEMENT_BASES = 5, 200  # of its motif in a distal element
 REACH = 25_000.0  # bases over which the effect of a distal element falls to 1/e
 
@@ -34,20 +34,20 @@ class Motif(NamedTuple):
 
 
 PROMOTER_MOTIFS = (
-    Motif("TATA box", "TATAAAAG", 0.8, -36, -24, 0.2),
-    Motif("SP1", "GGGGCGGGGC", 0.5, -140, -40, 0.3),
-    Motif("NFY", "RRCCAATSRG", 0.7, -110, -50, 0.3),
-    Motif("NRF1", "YGCGCATGCGCR", 0.8, -90, 20, 0.25),
-    Motif("ETS", "ACCGGAAGTR", 0.6, -80, 30, 0.3),
-    Motif("CREB", "TGACGTCA", 0.5, -150, -30, 0.2),
-    Motif("YY1", "AARATGGCGGC", 0.5, 0, 30, 0.25),
-    Motif("E2F", "TTTSSCGCC", -0.6, -60, 20, 0.2),
+    Motif("TATA box", "TATAAAAG", 0.5, -36, -24, 0.2),
+    Motif("SP1", "GGGGCGGGGC", 0.3, -140, -40, 0.3),
+    Motif("NFY", "RRCCAATSRG", 0.4, -110, -50, 0.3),
+    Motif("NRF1", "YGCGCATGCGCR", 0.5, -90, 20, 0.25),
+    Motif("ETS", "ACCGGAAGTR", 0.4, -80, 30, 0.3),
+    Motif("CREB", "TGACGTCA", 0.3, -150, -30, 0.2),
+    Motif("YY1", "AARATGGCGGC", 0.3, 0, 30, 0.25),
+    Motif("E2F", "TTTSSCGCC", -0.4, -60, 20, 0.2),
 )
 # A distal element holds several copies of one motif, at a distance of 2 kb up to the end of the sequence.
 DISTAL_MOTIFS = (
-    Motif("AP-1", "ATGACTCAT", 0.9, 0, 0, 1.0),
-    Motif("HNF4", "TGACCTTTGRCCY", 0.9, 0, 0, 0.6),
-    Motif("REST", "TTCAGCACCATGGACAGCGCC", -0.9, 0, 0, 0.4),
+    Motif("AP-1", "ATGACTCAT", 0.6, 0, 0, 1.0),
+    Motif("HNF4", "TGACCTTTGRCCY", 0.6, 0, 0, 0.6),
+    Motif("REST", "TTCAGCACCATGGACAGCGCC", -0.6, 0, 0, 0.4),
 )
 NEAREST = 2_000  # bases from the TSS to a distal element
 

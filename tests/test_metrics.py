@@ -14,6 +14,8 @@ from competition.judging.metrics import (
     BLOCK_ROWS,
     METRICS,
     UndefinedMetric,
+    auroc,
+    fitting,
     mse,
     pearson,
     r2,
@@ -30,6 +32,7 @@ ORACLES = {
     "mse": sklearn_metrics.mean_squared_error,
     "mae": sklearn_metrics.mean_absolute_error,
 }
+OF_NUMBERS = [name for name in METRICS if name != "auroc"]  # which is of labels, see the end
 # Values with few digits: ties are common, and sums stay exact enough to compare.
 columns = arrays(np.float64, st.integers(3, 60), elements=st.integers(-500, 500).map(lambda i: i / 8))
 
@@ -43,14 +46,14 @@ def sample(num_rows: int = 1000, *, seed: int = 0, dtype: str = "float64") -> tu
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("num_rows", [2, 3, 1000, 2 * BLOCK_ROWS + 1])
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_NUMBERS)
 def test_a_metric_equals_the_library(name, num_rows, dtype):
     truth, prediction = sample(num_rows, dtype=dtype)
     wanted = ORACLES[name](truth.astype(np.float64), prediction.astype(np.float64))
     assert METRICS[name].function(truth, prediction) == pytest.approx(wanted, rel=1e-11, abs=1e-13)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_NUMBERS)
 def test_a_perfect_prediction_scores_exactly_the_best_value(name):
     truth, _ = sample(dtype="float32")
     metric = METRICS[name]
@@ -58,7 +61,7 @@ def test_a_perfect_prediction_scores_exactly_the_best_value(name):
     assert metric.function(truth, truth) == best
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_NUMBERS)
 def test_several_targets_are_averaged(name):
     (a, b), (c, d) = sample(seed=1), sample(seed=2)
     of_each = [METRICS[name].function(a, b), METRICS[name].function(c, d)]
@@ -66,7 +69,7 @@ def test_several_targets_are_averaged(name):
     assert together == pytest.approx(np.mean(of_each))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", OF_NUMBERS)
 def test_unknown_rows_are_left_out_of_their_own_target_alone(name):
     (a, b), (c, d) = sample(50, seed=1), sample(50, seed=2)
     a[:10], c[5:20] = np.nan, np.nan
@@ -81,7 +84,7 @@ def test_unknown_rows_are_left_out_of_their_own_target_alone(name):
 def test_the_order_of_rows_does_not_matter(truth, random):
     prediction = truth[::-1] + np.arange(len(truth))
     order = np.array(random.sample(range(len(truth)), len(truth)))
-    for metric in METRICS.values():
+    for metric in map(METRICS.get, OF_NUMBERS):
         if np.ptp(truth) and np.ptp(prediction):
             moved = metric.function(truth[order], prediction[order])
             assert moved == pytest.approx(metric.function(truth, prediction), abs=1e-9)
@@ -196,5 +199,46 @@ def test_a_metric_stays_within_its_range():
     rng = np.random.default_rng(0)
     for seed in range(200):
         truth, prediction = rng.integers(0, 3, (2, 4)) + np.eye(2, 4) / 3
-        for name, metric in METRICS.items():
+        for name, metric in fitting(truth).items():
             assert metric.low <= metric.function(truth, prediction) <= metric.high, (name, seed)
+
+
+def labels(num_rows: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of 0 and 1, both there, and a prediction of them with many ties."""
+    rng = np.random.default_rng(seed)
+    truth = rng.permutation(np.arange(num_rows) % 3 == 0).astype(np.float64)
+    return truth, (truth + rng.normal(0, 1, num_rows)).round(1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("num_rows", [2, 3, 50, 5000])
+def test_auroc_is_scikit_learns(num_rows, dtype):
+    for seed in range(5):
+        truth, prediction = (values.astype(dtype) for values in labels(num_rows, seed=seed))
+        wanted = sklearn_metrics.roc_auc_score(truth, prediction)
+        assert auroc(truth, prediction) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_auroc_is_1_for_right_0_for_reversed_and_one_half_for_equal_predictions():
+    truth, _ = labels(100)
+    assert [auroc(truth, p) for p in (truth, -truth, np.zeros(100))] == [1, 0, 0.5]
+
+
+def test_auroc_is_averaged_over_targets_and_leaves_unknown_rows_out():
+    (a, b), (c, d) = labels(60, seed=1), labels(60, seed=2)
+    a[:10] = np.nan
+    wanted = (sklearn_metrics.roc_auc_score(a[10:], b[10:]) + sklearn_metrics.roc_auc_score(c, d)) / 2
+    assert auroc(np.stack([a, c], 1), np.stack([b, d], 1)) == pytest.approx(wanted)
+
+
+def test_auroc_wants_both_labels_and_no_other_number():
+    with pytest.raises(UndefinedMetric, match="truth is constant"):
+        auroc(np.ones(3), np.arange(3))
+    with pytest.raises(InputError, match=r"the truth holds 0\.5; wanted 0 and 1"):
+        auroc(np.array([0, 1, 0.5]), np.arange(3))
+
+
+def test_auroc_fits_labels_alone():
+    truth, _ = labels(10)
+    assert "auroc" in fitting(truth[:, None])
+    assert list(fitting(truth[:, None] + 1)) == OF_NUMBERS

@@ -131,8 +131,8 @@ def test_the_digest_follows_the_sources_and_not_the_rest(tmp_path):
     for name in ("README.md", "layers.py", "tuned.toml"):
         (tmp_path / "toy" / name).write_text("")
         digests.append(solution.digest)
-    assert digests[0] == digests[1]
-    assert len(set(digests)) == 3
+    assert digests[0] == digests[1] != digests[2]
+    assert digests[3] == digests[2]  # what was tuned is told by the Config
 
 
 def test_a_config_that_does_not_say_gets_the_default(solution):
@@ -157,16 +157,18 @@ def test_without_anything_laid_over_it_the_recipe_is_as_published(solution):
 
 def test_each_layer_is_laid_over_the_one_before(solution):
     assert configure(solution, 100)[0].filters == 32
-    (solution.folder / "tuned.toml").write_text("filters = 16\nrate = 1\n")
-    assert configure(solution, 100)[1] == {"filters": 16, "rate": 1.0}
-    config, changes = configure(solution, 100, settings=["filters=8", "patience=none", "window=[1, 9]"])
+    (solution.folder / "tuned.toml").write_text("[toy]\nfilters = 16\nrate = 1\n")
+    assert configure(solution, 100, tuned_for="toy")[1] == {"filters": 16, "rate": 1.0}
+    config, changes = configure(
+        solution, 100, settings=["filters=8", "patience=none", "window=[1, 9]"], tuned_for="toy"
+    )
     assert (config.filters, config.rate, config.patience, config.window) == (8, 1.0, None, (1, 9))
     assert describe(changes) == "window=(1, 9), filters=8, rate=1.0, patience=None"
 
 
 def test_the_published_recipe_takes_settings_but_neither_tuning_nor_size(solution):
-    (solution.folder / "tuned.toml").write_text("rate = 1.0\n")
-    config, changes = configure(solution, 100, settings=["patience=3"], published=True)
+    (solution.folder / "tuned.toml").write_text("[toy]\nrate = 1.0\n")
+    config, changes = configure(solution, 100, settings=["patience=3"], published=True, tuned_for="toy")
     assert config == dataclasses.replace(solution.Config(), patience=3)
     assert changes == {"patience": 3}
 
@@ -195,12 +197,12 @@ def test_a_setting_that_cannot_be_is_refused(solution, setting, words):
 
 
 def test_what_tuning_wrote_is_checked_like_a_setting(solution):
-    (solution.folder / "tuned.toml").write_text("filter = 3\n")
+    (solution.folder / "tuned.toml").write_text("[toy]\nfilter = 3\n")
     with pytest.raises(InputError, match="did you mean 'filters'"):
-        configure(solution, 5000)
+        configure(solution, 5000, tuned_for="toy")
     (solution.folder / "tuned.toml").write_text("filters = ")
     with pytest.raises(InputError, match=r"tuned\.toml is not valid TOML"):
-        configure(solution, 5000)
+        configure(solution, 5000, tuned_for="toy")
 
 
 @dataclass(frozen=True)

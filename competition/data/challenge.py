@@ -15,7 +15,7 @@ from competition import toml
 from competition.data.store import Store, StoreWriter, file_digest
 from competition.errors import InputError, one_of
 
-METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae")
+METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae", "auroc")
 KINDS = ("rows", "pairs")
 # What an input may not be called, as the rows have it already.
 TAKEN = ("sequence", "length", "sequence_index", "target", "rows")

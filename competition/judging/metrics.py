@@ -157,6 +157,19 @@ def R2(truth: np.ndarray, prediction: np.ndarray) -> float:
     return float(1 - _sum_of_squares(truth, prediction) / np.float64(_spread(truth, truth).truth))
 
 
+@_mean_over_targets
+def auroc(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Return the area under the ROC curve: the share of pairs of a 1 and a 0 in order, ties half."""
+    _wants_variation("truth", truth)
+    positive = truth == 1
+    if not (positive | (truth == 0)).all():
+        other = truth[~positive & (truth != 0)][0]
+        raise InputError(f"auroc: the truth holds {other:.9g}; wanted 0 and 1")
+    num_positive = int(positive.sum())
+    above = ranks(prediction)[positive].sum() - num_positive * (num_positive + 1) / 2
+    return float(above / (num_positive * (len(truth) - num_positive)))
+
+
 def _sum_of_squares(truth: np.ndarray, prediction: np.ndarray) -> float:
     return math.fsum((error := t - p) @ error for t, p in _blocks(truth, prediction))
 
@@ -179,4 +192,11 @@ METRICS = {
     "r2": Metric(r2, "maximize", 0.0, 1.0),
     "R2": Metric(R2, "maximize", -math.inf, 1.0),
     "mae": Metric(mae, "minimize", 0.0, math.inf),
+    "auroc": Metric(auroc, "maximize", 0.0, 1.0),
 }
+
+
+def fitting(truth: np.ndarray) -> dict[str, Metric]:
+    """Return the metrics that have a meaning for truth (N, T): auroc where all that is known is 0 or 1."""
+    is_label = bool(((truth == 0) | (truth == 1) | np.isnan(truth)).all())
+    return {name: metric for name, metric in METRICS.items() if is_label or name != "auroc"}

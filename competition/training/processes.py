@@ -35,15 +35,21 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
 
 def on_main(accelerator: Accelerator, function: Callable[[], Any]) -> None:
     """Call function on the main process while the others wait; its InputError is raised on all of them."""
-    message: list[str | None] = [None]
+    message = None
     if accelerator.is_main_process:
         try:
             function()
         except InputError as error:
-            message = [str(error)]
-    broadcast_object_list(message)
-    if message[0] is not None:
-        raise InputError(message[0])
+            message = str(error)
+    if (message := share_object(message)) is not None:
+        raise InputError(message)
+
+
+def share_object(value: Any) -> Any:
+    """Return the main process's value on every process."""
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
 
 
 def fast_precision(on_cpu: bool) -> str:

@@ -5,7 +5,7 @@ So a resumed run and a run on more processes draw the same numbers, without any 
 
 import numpy as np
 
-_PURPOSES = {"order": 1, "shift": 2, "strand": 3, "model": 4, "dropout": 5, "restart": 6}
+_PURPOSES = {"order": 1, "shift": 2, "strand": 3, "model": 4, "dropout": 5, "restart": 6, "trial": 7}
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # Steele, Lea & Flood, SplitMix, OOPSLA 2014
 
 

@@ -15,7 +15,7 @@ from competition.data.challenge import OpenChallenge
 from competition.data.folds import FoldTable
 from competition.data.store import file_digest
 from competition.judging.manifest import Manifest, declare
-from competition.judging.metrics import METRICS
+from competition.judging.metrics import fitting
 from competition.training.cross_validation import Predictions
 from competition.training.progress import duration
 from competition.training.runs import Run
@@ -63,17 +63,17 @@ def make_manifest(
 
 
 def fold_scores(predictions: Predictions, target: np.ndarray, folds: FoldTable) -> dict[str, list[float]]:
-    """Score the out-of-fold predictions of each fold by every metric: {metric: [value a fold]}."""
+    """Score the out-of-fold predictions of each fold by every metric that fits: {metric: [value a fold]}."""
     parts = [folds.fold == fold for fold in range(folds.num_folds)]
     return {
         name: [metric.function(target[part], predictions.oof[part]) for part in parts]
-        for name, metric in METRICS.items()
+        for name, metric in fitting(target).items()
     }
 
 
 def oof_scores(predictions: Predictions, target: np.ndarray) -> dict[str, float]:
-    """Score all out-of-fold predictions together by every metric."""
-    return {name: metric.function(target, predictions.oof) for name, metric in METRICS.items()}
+    """Score all out-of-fold predictions together by every metric that fits."""
+    return {name: metric.function(target, predictions.oof) for name, metric in fitting(target).items()}
 
 
 def fault(predictions: Predictions) -> str | None:

@@ -75,7 +75,7 @@ def open_run(
     lock = None
     if accelerator.is_main_process:
         folder = start(parent, record, solution, run_id) if resume is None else find(parent, record, resume)
-        found, lock = [folder.name], _lock(folder)
+        found, lock = [folder.name], lock_folder(folder)
     broadcast_object_list(found)
     assert found[0] is not None
     yield Run(found[0], parent / found[0])
@@ -157,7 +157,8 @@ def _brief(before: Any, now: Any) -> str:
     return f"{str(before)[:16]} then, {str(now)[:16]} now"
 
 
-def _lock(folder: Path) -> TextIO:
+def lock_folder(folder: Path) -> TextIO:
+    """Hold a folder until the file is closed or the process ends; InputError where another holds it."""
     lock = (folder / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

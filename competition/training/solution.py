@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from competition import toml
 from competition.data.challenge import Challenge, Shapes
 from competition.data.tokens import planes
 from competition.errors import InputError, one_of
+from competition.training.tuned import FILE, read_tuned
 
 # What the harness reads from a Config, and what it takes where a Config does not say.
 DEFAULTS: dict[str, Any] = {
@@ -61,9 +61,9 @@ class Solution:
 
     @property
     def digest(self) -> str:
-        """sha256 over the names and bytes of the source files."""
+        """sha256 over the names and bytes of the source files; what was tuned is a part of the Config."""
         total = hashlib.sha256()
-        for path in self.sources():
+        for path in (each for each in self.sources() if each.name != FILE):
             total.update(path.relative_to(self.folder).as_posix().encode() + b"\0" + path.read_bytes())
         return total.hexdigest()
 
@@ -115,20 +115,25 @@ def shapes(config: Any, challenge: Challenge) -> Shapes:
 
 
 def configure(
-    solution: Solution, num_rows: int, *, settings: Sequence[str] = (), published: bool = False
+    solution: Solution,
+    num_rows: int,
+    *,
+    settings: Sequence[str] = (),
+    published: bool = False,
+    tuned_for: str | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Return the Config for num_rows training rows and what differs from the published values.
 
     The published values are adapted to the number of rows by Config.adapt where it is defined (not when
-    published is set), then tuned.toml and last the settings ("name=value") are laid over them.
+    published is set), then what tuned.toml holds for the challenge tuned_for and last the settings
+    ("name=value") are laid over them.
     """
     default = _call(solution, solution.Config)
     adapted = default
     if not published and hasattr(default, "adapt"):
         adapted = _call(solution, default.adapt, num_rows)
-    tuned_file = solution.folder / "tuned.toml"
-    tuned = toml.load(tuned_file) if tuned_file.exists() and not published else {}
-    overrides = {**tuned, **dict(map(_parse_setting, settings))}
+    tuned = {} if published or tuned_for is None else read_tuned(solution.folder, tuned_for)
+    overrides = {**tuned, **dict(map(parse_setting, settings))}
     fields = {name: coerce(solution.Config, name, value) for name, value in overrides.items()}
     config = _call(solution, dataclasses.replace, adapted, **fields)
     before, after = dataclasses.asdict(default), dataclasses.asdict(config)
@@ -142,7 +147,7 @@ def _call(solution: Solution, function: Any, *args: Any, **fields: Any) -> Any:
         raise InputError(f"{solution.name}: {error}") from error
 
 
-def _parse_setting(text: str) -> tuple[str, Any]:
+def parse_setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(f"--set {text}: wanted name=value")

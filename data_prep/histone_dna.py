@@ -1,0 +1,341 @@
+"""Expression from histone marks and DNA in many cell types: train.npz, eval.npz and seq_data.csv.
+
+The files of the class competition behind WakaWaka. The .npz are keyed by cell; an array (genes, 100, 7)
+holds in each of 100 bins the gene id, the marks H3K27me3, H3K36me3, H3K4me1, H3K4me3 and H3K9me3, and the
+expression, which may be absent from eval.npz. seq_data.csv has no header: gene id, then the 10,000 bases
+around the start site.
+
+    python -m data_prep histone_dna download/
+    python -m data_prep histone_dna download/ --hold-out-genes 1447 --hold-out-cells 6
+
+The inputs are histone (5, 100) and the sequence, of which one is stored for each gene; the target is
+expression. The test rows are those of eval.npz, with --answers (CSV: id,expression) or without any. As their
+answers were never given out, --hold-out-genes and --hold-out-cells choose genes and cells of train.npz at
+random instead: rows of either are test rows, as in the competition. A gene stays in one fold in all cells.
+"""
+
+import argparse
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.data.store import ArrayWriter, StoreWriter
+from competition.errors import InputError
+from data_prep.sequence_lines import encode_line
+from data_prep.table import read_pieces
+from data_prep.two_columns import open_bytes
+
+MARKS = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9me3")
+NUM_BINS = 100
+LENGTH = 10_000  # bases, the start site in their middle
+ORIGIN = LENGTH // 2
+SUBSETS = ("unseen_genes", "unseen_cells", "both")
+BLOCK_SEQUENCES = 512
+
+
+class Cell(NamedTuple):
+    """The genes of a cell: ids, histone (n, 5, 100) and expression (n,), None where the file has none."""
+
+    name: str
+    genes: np.ndarray
+    histone: np.ndarray
+    expression: np.ndarray | None
+
+    def take(self, rows: np.ndarray) -> "Cell":
+        expression = None if self.expression is None else self.expression[rows]
+        return Cell(self.name, self.genes[rows], self.histone[rows], expression)
+
+    @property
+    def ids(self) -> list[str]:
+        return [f"{self.name}_{gene}" for gene in self.genes]
+
+
+class Names(NamedTuple):
+    """Some genes and some cells."""
+
+    genes: frozenset[int]
+    cells: frozenset[str]
+
+
+class Sequences:
+    """The sequences of all genes, on disk: each is copied to a part of the challenge when a row needs it."""
+
+    def __init__(self, source: Path, scratch: Path) -> None:
+        self.source = source
+        self.number = write_tokens(source, scratch)
+        self.tokens = np.load(scratch, mmap_mode="r", allow_pickle=False)
+
+    def index(self, genes: np.ndarray, store: StoreWriter, stored: dict[int, int], where: str) -> np.ndarray:
+        """Return the number in the store of each gene's sequence, after adding those it does not have yet."""
+        missing = [gene for gene in genes.tolist() if gene not in self.number]
+        if missing:
+            raise InputError(
+                f"{where}: gene {missing[0]} has no sequence in {self.source}, nor have "
+                f"{len(missing) - 1} others; wanted one for every gene"
+            )
+        new = [gene for gene in genes.tolist() if gene not in stored]
+        for start in range(0, len(new), BLOCK_SEQUENCES):
+            block = new[start : start + BLOCK_SEQUENCES]
+            tokens = self.tokens[[self.number[gene] for gene in block]]
+            store.append_sequences(tokens, np.full(len(block), LENGTH))
+            stored.update(zip(block, range(len(stored), len(stored) + len(block)), strict=True))
+        return np.array([stored[gene] for gene in genes.tolist()])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command-line options."""
+    add = parser.add_argument
+    add("folder", type=Path, help="holds train.npz, seq_data.csv and, for its test rows, eval.npz")
+    add("--answers", type=Path, help="CSV of eval.npz's expression: id,expression")
+    add("--hold-out-genes", type=int, default=0, metavar="N", help="test on N genes of train.npz")
+    add("--hold-out-cells", type=int, default=0, metavar="N", help="test on N cells of train.npz")
+    add("--seed", type=int, default=0, help="of what is held out (default: %(default)s)")
+    add("--name", default="histone_dna", help="name of the challenge (default: %(default)s)")
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Build the challenge that the command line asks for, and say what it holds."""
+    source, folder = options.folder, options.output or Path("data") / options.name
+    check_options(options)
+    with (
+        create_challenge(folder, declare(options.name), overwrite=options.overwrite) as writer,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        sequences = Sequences(source / "seq_data.csv", Path(scratch) / "sequence.npy")
+        held = choose(source / "train.npz", options)
+        train, test = split(source, held)
+        seen = write_train(writer, train, sequences)
+        answers = write_test(writer, test, sequences, seen)
+        if options.answers is not None:
+            answers["expression"] = read_answers(options.answers, answers.id)
+        writer.write_answers(answers[["id", "expression", "usage"]])
+        writer.write_subsets(make_subsets(answers))
+        counts = writer.train.num_rows, writer.test.num_rows, answers.expression.notna().sum()
+    print(f"{folder}: {counts[0]:,} training rows, {counts[1]:,} test rows, {counts[2]:,} answers known")
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """Refuse options that contradict each other or the files."""
+    asked = options.hold_out_genes, options.hold_out_cells
+    if min(asked) < 0:
+        raise InputError(f"--hold-out-genes and --hold-out-cells are {asked}; wanted 0 or more")
+    if any(asked) and options.answers is not None:
+        raise InputError("--answers are for eval.npz, which --hold-out-genes and --hold-out-cells leave out")
+    if not any(asked) and not (options.folder / "eval.npz").exists():
+        raise InputError(
+            f"{options.folder} has no eval.npz; wanted it, or --hold-out-genes N or --hold-out-cells N"
+        )
+
+
+def declare(name: str) -> Challenge:
+    """Return the declaration: the competition's mean squared error first."""
+    infinite = float("inf")
+    scores = []
+    for subset in ("all", *SUBSETS):
+        end = "" if subset == "all" else f"_{subset}"
+        scores += [
+            Score(f"mse{end}", "mse", "minimize", 0, infinite, subset=subset),
+            Score(f"pearson{end}", "pearson", "maximize", -1, 1, subset=subset),
+            Score(f"spearman{end}", "spearman", "maximize", -1, 1, subset=subset),
+            Score(f"R2{end}", "R2", "maximize", -infinite, 1, subset=subset),
+        ]
+    return Challenge(
+        name=name,
+        title="Expression from histone marks and DNA in unseen genes and cells",
+        source="Roadmap Epigenomics, as handed out in the class competition cs1850",
+        targets=(Target("expression"),),
+        scores=tuple(scores),
+        origin=ORIGIN,
+        inputs={"histone": (len(MARKS), NUM_BINS)},
+        subsets=dict.fromkeys(SUBSETS, "rows"),
+        # Repeats such as Alu are in most windows of this length and would make one family of them all.
+        near_duplicates=False,
+    )
+
+
+def write_tokens(source: Path, scratch: Path) -> dict[int, int]:
+    """Write the tokens of seq_data.csv to a file; return the row of each gene."""
+    number: dict[int, int] = {}
+    writer = ArrayWriter(scratch, np.uint8, (LENGTH,))
+    try:
+        with open_bytes(source) as file:
+            for line, text in enumerate(file, start=1):
+                where = f"{source}: line {line}"
+                gene, comma, sequence = text.rstrip(b"\r\n").partition(b",")
+                if not comma or not gene.strip().isdigit():
+                    raise InputError(
+                        f"{where} begins with {gene[:20].decode('latin-1')!r}; wanted gene id,sequence"
+                    )
+                if int(gene) in number:
+                    raise InputError(f"{where} has gene {int(gene)} again; wanted each gene once")
+                number[int(gene)] = line - 1
+                writer.append(encode_line(sequence, length=LENGTH, where=where)[None])
+    except (EOFError, zlib.error, OSError) as error:
+        raise InputError(f"{source} is damaged or cut off: {error}; download it again") from None
+    finally:
+        writer.close()
+    if not number:
+        raise InputError(f"{source} is empty; wanted lines of gene id,sequence")
+    return number
+
+
+def read_cells(path: Path, *, labelled: bool) -> Iterator[Cell]:
+    """Yield the cells of an .npz file one after the other: no two are in memory."""
+    try:
+        arrays = np.load(path, allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise InputError(f"{path} is a single array; wanted an .npz file with an array for each cell")
+        with arrays:
+            for name in arrays.files:
+                yield make_cell(arrays[name], name, path, labelled=labelled)
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} cannot be read as an .npz file of numbers: {error}") from None
+
+
+def make_cell(array: np.ndarray, name: str, path: Path, *, labelled: bool) -> Cell:
+    """Take an array (genes, 100, 7) apart; InputError names the cell, and the gene of a mistake."""
+    where = f"{path}: cell {name}"
+    widths = (2 + len(MARKS),) if labelled else (1 + len(MARKS), 2 + len(MARKS))
+    if array.ndim != 3 or array.shape[1] != NUM_BINS or array.shape[2] not in widths or not len(array):
+        wanted = " or ".join(f"(genes, {NUM_BINS}, {width})" for width in widths)
+        raise InputError(f"{where} has an array {array.shape}; wanted {wanted}")
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{where} has an array of {array.dtype}; wanted numbers")
+    genes = array[:, :, 0]
+    whole = np.isfinite(genes) & (genes >= 0) & (genes == np.floor(genes))
+    _refuse(~whole.all(axis=1), "an id that is not a whole number", where, genes[:, 0])
+    _refuse((genes != genes[:, :1]).any(axis=1), "different ids in its bins", where, genes[:, 0])
+    ids = genes[:, 0].astype(np.int64)
+    last, first = len(ids) - 1, np.unique(ids, return_index=True)[1]
+    _refuse(~np.isin(np.arange(last + 1), first), "more than one place", where, ids)
+    marks = array[:, :, 1 : 1 + len(MARKS)]
+    _refuse(~np.isfinite(marks).all(axis=(1, 2)), "marks that are not finite", where, ids)
+    expression = None
+    if labelled:
+        values = array[:, :, -1]
+        expression = values[:, 0]
+        _refuse(~np.isfinite(values).all(axis=1), "an expression that is not finite", where, ids)
+        _refuse((values != values[:, :1]).any(axis=1), "different expression in its bins", where, ids)
+    return Cell(name, ids, np.ascontiguousarray(marks.transpose(0, 2, 1), dtype=np.float32), expression)
+
+
+def _refuse(bad: np.ndarray, what: str, where: str, genes: np.ndarray) -> None:
+    if bad.any():
+        gene = genes[bad.argmax()]
+        raise InputError(f"{where}: gene {gene:.12g} has {what}, and so have {bad.sum() - 1} others; "
+                         "wanted one id, finite marks and one expression in a gene's bins")  # fmt: skip
+
+
+def choose(path: Path, options: argparse.Namespace) -> Names | None:
+    """Draw the genes and cells of train.npz that are held out; None where nothing is."""
+    if not options.hold_out_genes and not options.hold_out_cells:
+        return None
+    cells, genes = [], np.empty(0, dtype=np.int64)
+    for cell in read_cells(path, labelled=True):
+        cells.append(cell.name)
+        genes = np.union1d(genes, cell.genes)
+    generator = np.random.default_rng(options.seed)
+    held_genes = _draw(genes.tolist(), options.hold_out_genes, generator, "genes", path)
+    held_cells = _draw(sorted(cells), options.hold_out_cells, generator, "cells", path)
+    return Names(frozenset(held_genes), frozenset(held_cells))
+
+
+def _draw(names: Sequence, count: int, generator: np.random.Generator, kind: str, path: Path) -> list:
+    if count >= len(names):
+        raise InputError(
+            f"--hold-out-{kind} {count}: {path} has {len(names)} {kind}; wanted fewer, to train on the others"
+        )
+    return [names[place] for place in generator.permutation(len(names))[:count]]
+
+
+def split(folder: Path, held: Names | None) -> tuple[Iterator[Cell], Iterator[Cell]]:
+    """Return the cells, with their genes, for training and for testing."""
+    train = read_cells(folder / "train.npz", labelled=True)
+    if held is None:
+        return train, read_cells(folder / "eval.npz", labelled=False)
+    again = read_cells(folder / "train.npz", labelled=True)
+    return _filter(train, held, is_held=False), _filter(again, held, is_held=True)
+
+
+def _filter(cells: Iterator[Cell], held: Names, *, is_held: bool) -> Iterator[Cell]:
+    for cell in cells:
+        rows = np.isin(cell.genes, list(held.genes)) | (cell.name in held.cells)
+        if (rows == is_held).any():
+            yield cell.take(rows == is_held)
+
+
+def write_train(writer: ChallengeWriter, cells: Iterator[Cell], sequences: Sequences) -> Names:
+    """Write the training rows; return the genes and the cells that they show."""
+    stored: dict[int, int] = {}
+    names = set()
+    for cell in cells:
+        index = sequences.index(cell.genes, writer.train, stored, f"train.npz: cell {cell.name}")
+        writer.train.append_rows(
+            index,
+            inputs={"histone": cell.histone},
+            target=cell.expression,
+            rows={"id": cell.ids, "group": cell.genes.tolist()},
+        )
+        names.add(cell.name)
+    return Names(frozenset(stored), frozenset(names))
+
+
+def write_test(
+    writer: ChallengeWriter, cells: Iterator[Cell], sequences: Sequences, seen: Names
+) -> pd.DataFrame:
+    """Write the test rows; return their answers, and whether training rows show their gene and cell."""
+    stored: dict[int, int] = {}
+    answers = []
+    for cell in cells:
+        index = sequences.index(cell.genes, writer.test, stored, f"eval.npz: cell {cell.name}")
+        writer.test.append_rows(index, inputs={"histone": cell.histone}, rows={"id": cell.ids})
+        columns = {
+            "id": cell.ids,
+            "expression": np.nan if cell.expression is None else cell.expression,
+            "usage": "private",
+            "gene_seen": np.isin(cell.genes, list(seen.genes)),
+            "cell_seen": cell.name in seen.cells,
+        }
+        answers.append(pd.DataFrame(columns))
+    return pd.concat(answers, ignore_index=True)
+
+
+def make_subsets(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return which test rows are of unseen genes in seen cells, the reverse, or both unseen."""
+    gene, cell = answers.gene_seen.to_numpy(), answers.cell_seen.to_numpy()
+    members = dict(zip(SUBSETS, (~gene & cell, gene & ~cell, ~gene & ~cell), strict=True))
+    parts = [
+        pd.DataFrame({"subset": name, "id": answers.id[rows], "reference": ""})
+        for name, rows in members.items()
+    ]
+    return pd.concat(parts)
+
+
+def read_answers(path: Path, ids: pd.Series) -> np.ndarray:
+    """Return the expression (N,) of these rows from a CSV of id,expression; NaN where it has none."""
+    table = pd.concat(read_pieces(path), ignore_index=True)
+    for column in ("id", "expression"):
+        if column not in table:
+            raise InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    values = pd.to_numeric(table.expression, errors="coerce").to_numpy(np.float64)
+    unknown, repeated = ~table.id.isin(ids), table.id.duplicated()
+    for bad, column, wanted in (
+        (~np.isfinite(values), "expression", "a finite number"),
+        (unknown, "id", "an id of eval.npz, <cell>_<gene>"),
+        (repeated, "id", "each id once"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{path}: line {row + 2} has the {column} {table[column][row]!r}; wanted {wanted}"
+            )
+    return pd.Series(values, index=table.id).reindex(ids).to_numpy()
