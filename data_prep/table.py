@@ -5,6 +5,11 @@ Example, the random promoters of a yeast library, folds by the column "group":
     python -m data_prep table yeast_gpra_complex.tsv.gz --name yeast_gpra --where experiment=HQ_pTpA_Glu \\
         --target expression --unit "mean FACS bin, 0..17"
 
+Expression of genes from a promoter and features, logarithms taken, whole chromosomes held out for the test:
+
+    python -m data_prep table genes.tsv --sequence promoter --group chromosome --test chromosome=D,L,O \\
+        --target 'log10(fpkm+0.1)' --input 'half_life=log10(half_life_min),cds_gc' --standardise
+
 A column "usage" says which rows are for training (train) and which are test rows whose answers are kept from
 the models (public or private); without it every row is for training. The file is read in pieces.
 """
@@ -16,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +29,7 @@ import pandas as pd
 from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
 from competition.data.tokens import LETTERS, encode
 from competition.errors import InputError
+from data_prep.table_numbers import Number, Spread, parse_number, read_input, read_numbers
 from data_prep.two_columns import open_bytes
 
 CHUNK_ROWS = 50_000
@@ -35,13 +41,15 @@ class Columns(NamedTuple):
     """Which column of the table is what; None where there is none."""
 
     sequence: str
-    targets: tuple[str, ...]
+    targets: tuple[Number, ...]
     id: str | None
     group: str | None
     fold: str | None
     usage: str | None
     subset: str | None
-    inputs: dict[str, tuple[str, ...]]
+    inputs: dict[str, tuple[Number, ...]]
+    test: tuple[str, frozenset[str]] | None = None  # a column, and its values in test rows
+    spread: Spread | None = None  # of the inputs that become z-scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,20 +62,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         action="append",
         metavar="COLUMN",
-        help="column to predict; repeatable (default: expression)",
+        help="column to predict, or its logarithm as 'log10(COLUMN+0.1)'; repeatable (default: expression)",
     )
     add("--unit", default="", help="unit of the targets")
     for name in SPECIAL:
         add(f"--{name}", metavar="COLUMN", help=f"column of {name}s (default: {name}, where there is one)")
     add("--subset", metavar="COLUMN", help="column that names a subset of test rows to be scored by itself")
     add("--input", action="append", default=[], metavar="NAME=COLUMN,...",
-        help="numeric columns as an input of the model; repeatable")  # fmt: skip
+        help="numeric columns, or logarithms of such, as an input of the model; repeatable")  # fmt: skip
+    add("--standardise", action="store_true",
+        help="inputs become z-scores by the training rows; an empty cell becomes 0, their mean")  # fmt: skip
+    add(
+        "--test",
+        metavar="COLUMN=VALUE,...",
+        help="rows with these values are for testing; their answers are private",
+    )
     add(
         "--where",
         action="append",
         default=[],
         metavar="COLUMN=VALUE",
-        help="take these rows only; repeatable",
+        help="take these rows only, or with COLUMN!=VALUE all others; repeatable",
     )
     add("--origin", type=int, default=0, help="base that windows count from (default: %(default)s)")
     add("--left-flank", default="", help="bases of the construct before every sequence")
@@ -86,8 +101,10 @@ def prepare(options: argparse.Namespace) -> None:
     columns = find_columns(list(first.columns), options)
     wanted = dict(_pair(text, "--where") for text in options.where)
     for column in wanted:
-        _require(column, list(first.columns), "--where")
-    subsets = _subset_names(options.file, columns) if columns.subset and columns.usage else []
+        _require(column.removesuffix("!"), list(first.columns), "--where")
+    if options.standardise:
+        columns = columns._replace(spread=find_spread(options.file, columns, wanted))
+    subsets = _subset_names(options.file, columns) if columns.subset else []
     challenge = declare(name, columns, options, subsets)
     with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
         counts = write(writer, _chain(first, pieces), columns, wanted, options.file)
@@ -108,7 +125,7 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
     scores += [Score(f"pearson_{s}", "pearson", "maximize", -1, 1, subset=s) for s in subsets]
     return Challenge(
         name=name,
-        targets=tuple(Target(target, options.unit) for target in columns.targets),
+        targets=tuple(Target(target.name, options.unit or target.unit) for target in columns.targets),
         scores=tuple(scores),
         title=options.title,
         source=options.source,
@@ -167,20 +184,61 @@ def _long_line(path: Path, separator: str) -> str:
 
 def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
     """Match the options to the columns of the table; InputError suggests the nearest for a wrong name."""
-    targets = tuple(options.target or ["expression"])
-    inputs = {name: tuple(text.split(",")) for name, text in (_pair(x, "--input") for x in options.input)}
+    targets = tuple(map(parse_number, options.target or ["expression"]))
+    inputs = {
+        name: tuple(map(parse_number, text.split(",")))
+        for name, text in (_pair(each, "--input") for each in options.input)
+    }
     for name in inputs:
         if not name.isidentifier() or name == "sequence":
             raise InputError(f"--input {name}: wanted the name of an argument of forward, such as half_life")
-    for column in (options.sequence, *targets, *(c for members in inputs.values() for c in members)):
+    members = [*targets, *(number for each in inputs.values() for number in each)]
+    for column in (options.sequence, *(number.column for number in members)):
         _require(column, there, "the table")
-    special = {}
+    special: dict[str, Any] = {}
     for name in (*SPECIAL, "subset"):
         column = getattr(options, name)
         if column is not None:
             _require(column, there, f"--{name}")
         special[name] = column or (name if name in there and name in SPECIAL else None)
-    return Columns(options.sequence, targets, inputs=inputs, **special)
+    test = None
+    if options.test:
+        column, values = _pair(options.test, "--test")
+        _require(column, there, "--test")
+        if special["usage"]:
+            raise InputError(f"--test {options.test}: the column {special['usage']!r} says that already")
+        test = (column, frozenset(values.split(",")))
+    return Columns(options.sequence, targets, inputs=inputs, test=test, **special)
+
+
+def find_spread(path: Path, columns: Columns, wanted: dict[str, str]) -> Spread:
+    """Return mean and deviation of every input column over the training rows that have a value."""
+    numbers = [number for members in columns.inputs.values() for number in members]
+    sums = {number: np.zeros(3) for number in numbers}  # count, sum, sum of squares
+    for piece in read_pieces(path):
+        piece = _chosen(piece, wanted)
+        piece = piece[_usage(piece, columns, path) == "train"]
+        for number in numbers:
+            values = read_numbers(piece, number, path, missing=True)
+            values = values[~np.isnan(values)]
+            sums[number] += (len(values), values.sum(), (values**2).sum())
+    spread: Spread = {}
+    for number, (count, total, square) in sums.items():
+        mean = total / max(count, 1)
+        deviation = np.sqrt(max(square / max(count, 1) - mean**2, 0))
+        if deviation < 1e-9 * max(abs(mean), 1):
+            raise InputError(
+                f"{path}: {number.column} is the same in all training rows; wanted an input that varies"
+            )
+        spread[number] = (mean, deviation)
+    return spread
+
+
+def _chosen(piece: pd.DataFrame, wanted: dict[str, str]) -> pd.DataFrame:
+    for column, value in wanted.items():
+        name = column.removesuffix("!")
+        piece = piece[(piece[name] == value) == (name == column)]
+    return piece
 
 
 def _require(column: str, there: list[str], where: str) -> None:
@@ -205,8 +263,7 @@ def _chain(first: pd.DataFrame, rest: Iterator[pd.DataFrame]) -> Iterator[pd.Dat
 def _subset_names(path: Path, columns: Columns) -> list[str]:
     names: set[str] = set()
     for piece in read_pieces(path):
-        test = piece[columns.usage].str.lower() != "train"
-        names |= set(piece[columns.subset][test]) - {""}
+        names |= set(piece[columns.subset][_usage(piece, columns, path) != "train"]) - {""}
     if "all" in names:
         raise InputError(f"{path}: a subset is called 'all', which is every row; wanted another name")
     return sorted(names)
@@ -223,8 +280,7 @@ def write(
     counts = {"train": 0, "test": 0}
     answers, subsets = [], []
     for piece in pieces:
-        for column, value in wanted.items():
-            piece = piece[piece[column] == value]
+        piece = _chosen(piece, wanted)
         if piece.empty:
             continue
         usage = _usage(piece, columns, path)
@@ -246,6 +302,9 @@ def write(
 
 
 def _usage(piece: pd.DataFrame, columns: Columns, path: Path) -> pd.Series:
+    if columns.test is not None:
+        column, values = columns.test
+        return piece[column].isin(values).map({True: "private", False: "train"})
     if columns.usage is None:
         return pd.Series("train", index=piece.index)
     usage = piece[columns.usage].str.strip().str.lower()
@@ -261,7 +320,7 @@ def _usage(piece: pd.DataFrame, columns: Columns, path: Path) -> pd.Series:
 def _append(writer: ChallengeWriter, part: str, rows: pd.DataFrame, columns: Columns, path: Path) -> None:
     tokens, lengths = _encode(rows[columns.sequence], path)
     inputs = {
-        name: np.stack([_numbers(rows[column], path) for column in members], axis=1)
+        name: np.stack([read_input(rows, number, columns.spread, path) for number in members], axis=1)
         for name, members in columns.inputs.items()
     }
     carried = {"id": _ids(rows, columns)}
@@ -274,7 +333,7 @@ def _append(writer: ChallengeWriter, part: str, rows: pd.DataFrame, columns: Col
                 raise InputError(f"{path}: line {line} has no {name}; wanted one for every training row")
     target = None
     if part == "train":
-        target = np.stack([_numbers(rows[name], path) for name in columns.targets], axis=1)
+        target = np.stack([read_numbers(rows, number, path) for number in columns.targets], axis=1)
     store = writer.train if part == "train" else writer.test
     store.append(tokens, lengths, target=target, inputs=inputs, rows=carried)
 
@@ -297,23 +356,8 @@ def _encode(sequences: pd.Series, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return encode(sequences.to_list(), name=str(path))
 
 
-def _numbers(column: pd.Series, path: Path, *, missing: bool = False) -> np.ndarray:
-    """Read a column as float64; missing allows empty cells, which become NaN."""
-    values = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values)
-    if missing:
-        bad &= column.str.strip().to_numpy() != ""
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(
-            f"{path}: line {int(column.index[row]) + 2} has {column.name} {column.iloc[row]!r}; "
-            "wanted a finite number"
-        )
-    return values
-
-
 def _answers(rows: pd.DataFrame, usage: pd.Series, columns: Columns, path: Path) -> pd.DataFrame:
-    values = {name: _numbers(rows[name], path, missing=True) for name in columns.targets}
+    values = {number.name: read_numbers(rows, number, path, missing=True) for number in columns.targets}
     return pd.DataFrame({"id": _ids(rows, columns), **values, "usage": usage.to_list()})
 
 

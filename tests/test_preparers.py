@@ -64,6 +64,31 @@ def test_rows_can_be_chosen_and_separators_follow_the_name(tmp_path):
     assert open_challenge(tmp_path / "c").train.target[:, 0].tolist() == [1, 3, 4]
 
 
+def test_logarithms_z_scores_and_test_rows_are_made_on_the_way(tmp_path):
+    table = write_table(
+        tmp_path / "t.csv",
+        chromosome=list("AABBCC"),
+        length=[10, 100, "", 1000, 10, 10],
+        gc=[1, 2, 3, 4, 5, 9],
+    )
+    options = (
+        "--target", "log10(expression + 1)", "--input", "half_life=log10(length),gc", "--standardise",
+        "--test", "chromosome=A,Z", "--where", "gc!=9", "--group", "chromosome",
+    )  # fmt: skip
+    assert prepare("table", table, "--output", tmp_path / "c", *options) == 0
+    opened = open_challenge(tmp_path / "c")
+    assert opened.challenge.targets[0].unit == "log10(expression + 1)"
+    np.testing.assert_allclose(opened.train.target[:, 0], np.log10([2, 2.5, 3]), rtol=1e-6)
+    lengths, gc = np.array([3, 1]), np.array([3, 4, 5])
+    z = np.stack([[0, 1, -1], (gc - gc.mean()) / gc.std()], axis=1)  # an empty cell is at the mean
+    assert lengths.mean() == 2
+    np.testing.assert_allclose(opened.train.inputs["half_life"], z, atol=1e-6)
+    np.testing.assert_allclose(opened.test.inputs["half_life"][:, 0], [-1, 0], atol=1e-6)
+    answers = pd.read_csv(tmp_path / "c/private/answers.csv")
+    assert answers["usage"].tolist() == ["private"] * 2
+    np.testing.assert_allclose(answers["log10_expression"], np.log10([1, 1.5]), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
@@ -78,6 +103,10 @@ def test_rows_can_be_chosen_and_separators_follow_the_name(tmp_path):
         ({"usage": ["train"] * 5 + ["exam"]}, (), "'exam'; wanted train, public, private"),
         ({"lab": list("aaaaaa")}, ("--where", "lab=b"), "no row is for training"),
         ({"group": ["a", "", "c", "d", "e", "f"]}, (), "line 3 has no group"),
+        ({}, ("--target", "log10(expression)"), "line 2 has expression 0.0; wanted more"),
+        ({"lab": list("abcdef")}, ("--test", "lob=a"), "did you mean 'lab'"),
+        ({"usage": ["train"] * 6, "lab": list("abcdef")}, ("--test", "lab=a"), "'usage' says that already"),
+        ({"gc": [1] * 6}, ("--input", "x=gc", "--standardise"), "gc is the same in all training rows"),
     ],
 )
 def test_a_table_that_is_wrong_is_refused_and_leaves_nothing(tmp_path, capsys, columns, options, words):

@@ -106,7 +106,7 @@ class Config:
             self,
             leaky=True,
             batch_size=min(self.batch_size, max(32, 2**power)),
-            epochs=min(self.epochs, 10),
+            epochs=min(self.epochs, 15),
             patience=None,
             algorithm="adam",
             rate=1e-3,
