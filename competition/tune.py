@@ -307,9 +307,9 @@ def judge(bench: Bench, base: Any, changes: dict[str, Any], study: Any) -> None:
     if study is None:
         return
     rows = bench.folds.fold == bench.aside
-    metric, score = primary_metric(bench), bench.opened.challenge.primary
+    score = bench.opened.challenge.primary
     gain = paired_gain(
-        metric.function, np.asarray(bench.opened.train.target)[rows], first, second,
+        score.metric, np.asarray(bench.opened.train.target)[rows], first, second,
         higher_is_better=score.direction == "maximize", group=bench.folds.key[rows], seed=bench.seed,
     )  # fmt: skip
     text = f"{gain.value:+.4f} {score.name}, 95 % of resampled groups {gain.low:+.4f} to {gain.high:+.4f}"

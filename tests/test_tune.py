@@ -19,7 +19,6 @@ from competition import tune as program
 from competition.data.challenge import Challenge, Score, Target, create_challenge
 from competition.errors import InputError
 from competition.judging.bootstrap import paired_gain
-from competition.judging.metrics import pearson
 from competition.training.solution import configure, load_solution
 from competition.training.study import Defaults, draw
 from competition.training.tuned import read_tuned, write_tuned
@@ -258,9 +257,9 @@ def test_a_gain_is_certain_where_it_is_large_and_not_where_there_is_none():
     rng = np.random.default_rng(0)
     target, noise = rng.normal(size=(400, 1)), rng.normal(size=(400, 2))
     worse, better = target + 2 * noise[:, :1], target + noise[:, 1:]
-    gain = paired_gain(pearson, target, worse, better, higher_is_better=True)
+    gain = paired_gain("pearson", target, worse, better, higher_is_better=True)
     assert 0 < gain.low < gain.value < gain.high
-    none = paired_gain(pearson, target, worse, worse + 1e-9 * noise[:, 1:], higher_is_better=True)
+    none = paired_gain("pearson", target, worse, worse + 1e-9 * noise[:, 1:], higher_is_better=True)
     assert none.low <= 1e-6 and none.high >= -1e-6
 
 
@@ -272,7 +271,7 @@ def test_rows_of_a_group_are_drawn_together():
         target + rng.normal(size=(400, 1)),
     )
     rows, groups = (
-        paired_gain(pearson, target, first, second, higher_is_better=True, group=group)
+        paired_gain("pearson", target, first, second, higher_is_better=True, group=group)
         for group in (None, np.repeat(np.arange(40), 10))
     )
     assert groups.high - groups.low > 1.5 * (rows.high - rows.low)

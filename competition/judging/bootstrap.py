@@ -1,12 +1,20 @@
-"""Tell how sure a difference is: a paired bootstrap over rows, or over groups of dependent rows."""
+"""Tell how sure a score or a difference is: scores over resamples of the rows, the same for everybody.
 
-from collections.abc import Callable
+A resample draws as many rows (or groups of dependent rows) as there are, with replacement. It is kept as the
+number of times each row came (R, N), so a metric over it is a weighted metric: moments are matrix products,
+and ranks are sums along an order that is found once (Efron and Tibshirani 1993, chapter 13).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from competition.data.hashing import hash_text
+
 RESAMPLES = 1_000
-LEVEL = 0.95  # of the interval
+LEVEL = 0.95  # of an interval
+BLOCK_CELLS = 4_000_000  # counts (resamples times rows) in memory at a time
 
 
 class Gain(NamedTuple):
@@ -17,8 +25,175 @@ class Gain(NamedTuple):
     high: float
 
 
+def draw_counts(
+    num_rows: int,
+    *,
+    group: np.ndarray | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    name: str = "",
+) -> Iterator[np.ndarray]:
+    """Yield blocks (r, N) of how often each row comes in each of the resamples.
+
+    group (N,) numbers the groups that are drawn whole. The draws depend on (seed, name, resample) alone, so
+    that everything scored on the same rows sees the same ones.
+    """
+    units, unit = num_rows, np.arange(num_rows)
+    if group is not None:
+        names, unit = np.unique(group, return_inverse=True)
+        units = len(names)
+    key = int(hash_text([name])[0])
+    step = max(1, BLOCK_CELLS // max(num_rows, 1))
+    for first in range(0, resamples, step):
+        block = np.empty((min(step, resamples - first), num_rows))
+        for row in range(len(block)):
+            rng = np.random.default_rng([seed, key, first + row])
+            block[row] = np.bincount(rng.integers(0, units, units), minlength=units)[unit]
+        yield block
+
+
+def interval(draws: np.ndarray) -> tuple[float, float]:
+    """Return the middle 95 % of draws, those without a value left out."""
+    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def resample(
+    metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray], blocks: Iterator[np.ndarray]
+) -> np.ndarray:
+    """Return the metric (S, R) of each prediction (N, T) in each resample; the mean over targets.
+
+    A target's unknown rows (NaN) count for nothing; NaN where a resample has no value for the metric.
+    """
+    score = prepare(metric, truth, predictions)
+    return np.concatenate([score(block) for block in blocks], axis=1)
+
+
+def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> "Weighted":
+    """Return what gives the metric (S, r) of each prediction (N, T) for counts (r, N)."""
+    sides = []
+    for t in range(truth.shape[1]):
+        known = ~np.isnan(truth[:, t])
+        values = np.stack([p[known, t] for p in predictions]).astype(np.float64)
+        sides.append((known, WEIGHTED[metric](truth[known, t].astype(np.float64), values)))
+
+    def score(counts: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.mean([weigh(counts[:, known]) for known, weigh in sides], axis=0)
+
+    return score
+
+
+Weighted = Callable[[np.ndarray], np.ndarray]  # counts (r, N) -> values (S, r)
+
+
+def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
+    truth, values = truth - truth.mean(), values - values.mean(1, keepdims=True)
+    columns = np.concatenate([[np.ones_like(truth), truth, truth**2], values, values**2, values * truth]).T
+
+    def score(counts: np.ndarray) -> np.ndarray:
+        sums = (counts @ columns).T
+        n, t, tt = sums[:3]
+        p, pp, tp = np.split(sums[3:], 3)
+        product = tp / n - p * t / n**2
+        return product / np.sqrt((tt / n - (t / n) ** 2) * (pp / n - (p / n) ** 2))
+
+    return score
+
+
+def _squared(truth: np.ndarray, values: np.ndarray) -> Weighted:
+    correlation = _correlation(truth, values)
+    return lambda counts: correlation(counts) ** 2
+
+
+def _mean_of(loss: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Weighted]:
+    def weigh(truth: np.ndarray, values: np.ndarray) -> Weighted:
+        losses = loss(values - truth)
+        return lambda counts: losses @ counts.T / counts.sum(1)
+
+    return weigh
+
+
+def _explained(truth: np.ndarray, values: np.ndarray) -> Weighted:
+    errors, centred = (values - truth) ** 2, truth - truth.mean()
+
+    def score(counts: np.ndarray) -> np.ndarray:
+        n = counts.sum(1)
+        spread = counts @ centred**2 - (counts @ centred) ** 2 / n
+        return 1 - errors @ counts.T / spread
+
+    return score
+
+
+class _Ranked(NamedTuple):
+    """An order of the rows by one value; equal values form one run."""
+
+    order: np.ndarray  # (N,)
+    last: np.ndarray  # (N,) for each row in order, the end of its run
+    first: np.ndarray  # (N,) the start of its run
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "_Ranked":
+        order = np.argsort(values, kind="stable")
+        new = np.concatenate([[True], np.diff(values[order]) != 0])
+        starts = np.flatnonzero(new)
+        run = np.cumsum(new) - 1
+        ends = np.append(starts[1:], len(values)) - 1
+        return cls(order, ends[run], starts[run])
+
+    def ranks(self, counts: np.ndarray) -> np.ndarray:
+        """Return the mean rank (r, N) of every row in every resample, in the rows' own order."""
+        total = np.zeros((len(counts), counts.shape[1] + 1))
+        np.cumsum(counts[:, self.order], axis=1, out=total[:, 1:])
+        middle = (total[:, self.first] + total[:, self.last + 1] + 1) / 2
+        result = np.empty_like(middle)
+        result[:, self.order] = middle
+        return result
+
+
+def _rank_correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
+    own, others = _Ranked.of(truth), [_Ranked.of(each) for each in values]
+
+    def score(counts: np.ndarray) -> np.ndarray:
+        n = counts.sum(1)
+        middle = ((n + 1) / 2)[:, None]  # the mean rank of any sample
+        t = own.ranks(counts) - middle
+        weighted = t * counts
+        spread = (weighted * t).sum(1)
+        rows = []
+        for other in others:
+            p = other.ranks(counts) - middle
+            rows.append((weighted * p).sum(1) / np.sqrt(spread * (counts * p * p).sum(1)))
+        return np.stack(rows)
+
+    return score
+
+
+def _area(truth: np.ndarray, values: np.ndarray) -> Weighted:
+    positive, others = truth == 1, [_Ranked.of(each) for each in values]
+
+    def score(counts: np.ndarray) -> np.ndarray:
+        ones = counts[:, positive].sum(1)
+        zeros = counts.sum(1) - ones
+        above = [(counts * other.ranks(counts))[:, positive].sum(1) for other in others]
+        return (np.stack(above) - ones * (ones + 1) / 2) / (ones * zeros)
+
+    return score
+
+
+WEIGHTED: dict[str, Callable[[np.ndarray, np.ndarray], Weighted]] = {
+    "pearson": _correlation,
+    "spearman": _rank_correlation,
+    "mse": _mean_of(np.square),
+    "mae": _mean_of(np.abs),
+    "r2": _squared,
+    "R2": _explained,
+    "auroc": _area,
+}
+
+
 def paired_gain(
-    metric: Callable[[np.ndarray, np.ndarray], float],
+    metric: str,
     target: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
@@ -29,29 +204,10 @@ def paired_gain(
 ) -> Gain:
     """Return the gain of second over first (N, T) on the same rows, positive where second is better.
 
-    Whole groups (N,) are drawn with replacement where they are given; both sides see the same draws. The
-    interval holds the middle 95 % of 1,000 draws.
+    Whole groups (N,) are drawn where they are given. The interval holds the middle 95 % of 1,000 resamples.
     """
     sign = 1 if higher_is_better else -1
-
-    def gain(rows: np.ndarray) -> float:
-        return sign * (metric(target[rows], second[rows]) - metric(target[rows], first[rows]))
-
-    rng, parts = np.random.default_rng(seed), _parts(len(target), group)
-    draws = [gain(np.concatenate(parts[rng.integers(0, len(parts), len(parts))])) for _ in range(RESAMPLES)]
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Gain(gain(np.arange(len(target))), float(low), float(high))
-
-
-def _parts(count: int, group: np.ndarray | None) -> np.ndarray:
-    """Return an array of row arrays, one a group."""
-    rows = np.arange(count)
-    if group is not None:
-        order = np.argsort(group, kind="stable")
-        cuts = np.flatnonzero(np.diff(group[order])) + 1
-        pieces = np.split(rows[order], cuts)
-    else:
-        pieces = np.split(rows, count)
-    parts = np.empty(len(pieces), dtype=object)
-    parts[:] = pieces
-    return parts
+    plain = resample(metric, target, [first, second], iter([np.ones((1, len(target)))]))[:, 0]
+    draws = resample(metric, target, [first, second], draw_counts(len(target), group=group, seed=seed))
+    low, high = interval(sign * (draws[1] - draws[0]))
+    return Gain(float(sign * (plain[1] - plain[0])), low, high)
