@@ -143,8 +143,9 @@ def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
 
     A challenge without a test set has no CSV; its manifest stands on the board with the out-of-fold score.
     """
+    from competition.judging.answers import has_answers
     from competition.judging.manifest import write_manifest
-    from competition.judging.scoring import has_answers, score_submission
+    from competition.judging.scoring import score_submission
     from competition.leaderboard import write_leaderboard
     from competition.submission import target_names, test_ids, write_submission
 

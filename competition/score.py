@@ -23,7 +23,8 @@ from competition.data.built_in import find_challenge
 from competition.data.challenge import OpenChallenge, Score
 from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
-from competition.judging.scoring import USAGES, Report, read_answers, score_report, score_submission
+from competition.judging.answers import read_answers
+from competition.judging.scoring import USAGES, Report, score_report, score_submission
 from competition.submission import (
     read_table,
     target_names,

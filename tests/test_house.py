@@ -13,7 +13,7 @@ import torch
 from competition import run as program
 from competition.data.challenge import open_challenge
 from competition.data.folds import fold_table
-from competition.judging import scoring
+from competition.judging import answers
 from competition.training.batches import Batches
 
 REPOSITORY = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ def sources(folder: str) -> dict[Path, str]:
 
 HARNESS, PREPARERS, SOLUTIONS = sources("competition"), sources("data_prep"), sources("solutions")
 EVERYTHING = HARNESS | PREPARERS | SOLUTIONS
-KNOWING = {REPOSITORY / "competition" / name for name in ("judging/scoring.py", "data/challenge.py")}
+KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", "data/challenge.py")}
 # What a preparer needs of the harness: to build a challenge, and to say how well one could do on it.
 FOR_PREPARERS = {
     *(f"competition.data.{name}" for name in ("challenge", "hashing", "store", "tokens")),
@@ -196,7 +196,7 @@ def watch(event: str, arguments: tuple) -> None:
         while frame is not None:
             files.add(frame.f_code.co_filename)
             frame = frame.f_back
-        OPENED.append((str(arguments[0]), scoring.__file__ in files))
+        OPENED.append((str(arguments[0]), answers.__file__ in files))
 
 
 @pytest.fixture

@@ -24,8 +24,9 @@ from competition.data.challenge import (
 )
 from competition.data.tokens import encode
 from competition.errors import InputError
-from competition.judging import scoring
-from competition.judging.scoring import read_answers, score, score_report, score_rows
+from competition.judging import answers as private
+from competition.judging.answers import read_answers
+from competition.judging.scoring import score, score_report, score_rows
 from competition.score import main, read_predictions
 
 NUM_ROWS = 200
@@ -234,7 +235,7 @@ def test_out_of_fold_rows_are_scored_by_the_scores_that_need_no_subset():
 def tamper(folder: Path, name: str, text: str) -> None:
     """Write a private file and its checksum anew."""
     (folder / "private" / name).write_text(text)
-    digests = {p.name: scoring.file_digest(p) for p in (folder / "private").glob("*.csv")}
+    digests = {p.name: private.file_digest(p) for p in (folder / "private").glob("*.csv")}
     (folder / "private" / "checksums.toml").write_text(toml.dumps({"files": digests}))
 
 
@@ -252,7 +253,7 @@ def test_a_private_file_that_is_missing_is_said(tmp_path, name):
     (opened.folder / "private" / name).unlink()
     with pytest.raises(InputError, match=name.split(".")[0]):
         read_answers(opened)
-    assert scoring.has_answers(opened) == (name != "answers.csv")
+    assert private.has_answers(opened) == (name != "answers.csv")
 
 
 @pytest.mark.parametrize(

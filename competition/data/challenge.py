@@ -217,9 +217,12 @@ class ChallengeWriter:
         return StoreWriter(folder, inputs=self.challenge.inputs, num_targets=len(self.challenge.targets))
 
     def write_answers(self, frame: pd.DataFrame) -> None:
-        """Write the test answers: id, one column per target (NaN: unknown), usage (public or private)."""
+        """Write the test answers: id, one column per target (NaN: unknown), usage (public or private).
+
+        A further column "group" names dependent rows, such as those of one gene: resamples draw them whole.
+        """
         wanted = ["id", *(target.name for target in self.challenge.targets), "usage"]
-        assert list(frame.columns) == wanted, (list(frame.columns), wanted)
+        assert [name for name in frame.columns if name != "group"] == wanted, (list(frame.columns), wanted)
         self.write_table("answers", frame)
 
     def write_subsets(self, frame: pd.DataFrame) -> None:

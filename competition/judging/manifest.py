@@ -37,6 +37,8 @@ class Manifest:
     oof: dict[str, float] = field(default_factory=dict)  # score -> value over all out-of-fold rows
     fold_scores: dict[str, list[float]] = field(default_factory=dict)  # score -> value of each fold
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # usage -> score -> value; scorer's
+    intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # usage -> score -> low, high
+    draws: dict[str, str] = field(default_factory=dict)  # usage -> primary score in each resample, packed
     collapsed: str | None = None  # why the predictions are no ranking of rows at all
     num_parameters: int | None = None
     train_seconds: float | None = None

@@ -1,0 +1,145 @@
+"""How sure the scores of test predictions are: every declared score over the same resamples for everybody."""
+
+import base64
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from competition.data.challenge import Score
+from competition.judging.answers import Answers, Subset
+from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare
+
+TIE = 3.0  # Bayes factor under which two submissions are a tie (Rafi et al., Nature Biotechnology 2024)
+
+
+class Unit(NamedTuple):
+    """What is drawn together: the rows of a usage, or the pairs of one subset."""
+
+    name: str
+    chosen: np.ndarray  # (M,) of Answers.ids, or of the subset's pairs
+    group: np.ndarray | None  # (M,)
+
+
+def resample_scores(
+    answers: Answers,
+    predictions: Sequence[np.ndarray],
+    usage: str,
+    *,
+    scores: Sequence[Score] | None = None,
+    resamples: int = RESAMPLES,
+) -> dict[str, np.ndarray]:
+    """Return each declared score (S, R) of each prediction (N, T) in each resample of a usage.
+
+    Rows (groups of rows where answers.csv has a group) are drawn once for all the subsets of rows, so that
+    their overlap is kept; the pairs of a subset are drawn by themselves. NaN where a resample has no value.
+    """
+    scores = list(answers.challenge.scores if scores is None else scores)
+    wanted = {(s.metric, subset) for s in scores for subset in (s.weights or {s.subset: 1.0})}
+    together: dict[str | None, list[tuple[str, str]]] = {}
+    for key in sorted(wanted):
+        is_pairs = answers.subsets[key[1]].references is not None
+        together.setdefault(key[1] if is_pairs else None, []).append(key)
+    values: dict[tuple[str, str], np.ndarray] = {}
+    for pairs, keys in together.items():
+        values |= _resample(answers, predictions, usage, keys, pairs, resamples)
+    return {score.name: _combine(score, values) for score in scores}
+
+
+def _combine(score: Score, values: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
+    weights = score.weights or {score.subset: 1.0}
+    total = np.sum([weight * values[score.metric, subset] for subset, weight in weights.items()], axis=0)
+    return np.asarray(total / sum(weights.values()))
+
+
+def _resample(
+    answers: Answers,
+    predictions: Sequence[np.ndarray],
+    usage: str,
+    keys: Sequence[tuple[str, str]],
+    pairs: str | None,
+    resamples: int,
+) -> dict[tuple[str, str], np.ndarray]:
+    """Return {(metric, subset): (S, R)} for subsets that share their draws."""
+    unit = _unit(answers, usage, pairs)
+    empty = np.full((len(predictions), resamples), np.nan)
+    if not keys or not len(unit.chosen):
+        return dict.fromkeys(keys, empty)
+    judges = {key: _judge(answers, predictions, *key, unit, pairs) for key in keys}
+    parts: dict[tuple[str, str], list[np.ndarray]] = {key: [] for key in keys}
+    for block in draw_counts(len(unit.chosen), group=unit.group, resamples=resamples, name=unit.name):
+        for key, (columns, score) in judges.items():
+            few = score is None or len(columns) < 2
+            parts[key].append(empty[:, : len(block)] if few or score is None else score(block[:, columns]))
+    return {key: np.concatenate(each, axis=1) for key, each in parts.items()}
+
+
+def _unit(answers: Answers, usage: str, pairs: str | None) -> Unit:
+    """Return the rows, or the pairs, with a known answer that a usage has."""
+    subset = answers.subsets[pairs or "all"]
+    chosen = np.flatnonzero(known(answers, subset, usage))
+    group = answers.group[chosen] if pairs is None and answers.group is not None else None
+    return Unit(f"{pairs or 'rows'}/{usage}", chosen, group)
+
+
+def known(answers: Answers, subset: Subset, usage: str) -> np.ndarray:
+    """Return which members (M,) of a subset have an answer and belong to a usage."""
+    wanted = ~np.isnan(subset.differences(answers.truth)).all(axis=1)
+    return wanted if usage == "all" else wanted & (subset.public == (usage == "public"))
+
+
+def _judge(
+    answers: Answers, predictions: Sequence[np.ndarray], metric: str, name: str, unit: Unit, pairs: str | None
+) -> tuple[np.ndarray, Weighted | None]:
+    """Return the columns of the counts that a subset reads, and what scores them."""
+    subset = answers.subsets[name]
+    if pairs is not None:
+        members, columns = unit.chosen, np.arange(len(unit.chosen))
+    else:
+        place = np.full(len(answers.ids), -1)
+        place[unit.chosen] = np.arange(len(unit.chosen))
+        members = np.flatnonzero(place[subset.rows] >= 0)
+        columns = place[subset.rows[members]]
+    if not len(columns):
+        return columns, None
+    truth = subset.differences(answers.truth)[members]
+    return columns, prepare(metric, truth, [subset.differences(p)[members] for p in predictions])
+
+
+def intervals(draws: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """Return the 95 % interval of each score (1, R) of one submission, where it has one."""
+    return {name: list(interval(each[0])) for name, each in draws.items() if np.isfinite(each).any()}
+
+
+def pack(draws: np.ndarray) -> str:
+    """Spell draws (R,) as text: float32, little-endian, base64."""
+    return base64.b64encode(draws.astype("<f4").tobytes()).decode()
+
+
+def unpack(text: str) -> np.ndarray:
+    """Read what pack wrote."""
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float64)
+
+
+def bayes_factor(leader: np.ndarray, other: np.ndarray, *, maximize: bool) -> float:
+    """Return how many resamples the leader wins for each that the other wins; half for a draw."""
+    difference = (leader - other) * (1 if maximize else -1)
+    wins = (difference > 0).sum() + 0.5 * (difference == 0).sum()
+    losses = (difference < 0).sum() + 0.5 * (difference == 0).sum()
+    return float(wins / losses) if losses else float("inf")
+
+
+def tiers(draws: Sequence[np.ndarray], *, maximize: bool) -> list[int]:
+    """Return the tier, from 1, of submissions that come best first, by their draws (R,) of one score.
+
+    A tier holds its leader and those after it that the bootstrap cannot tell from it.
+    """
+    found: list[int] = []
+    leader = None
+    for number, each in enumerate(draws):
+        if leader is None or bayes_factor(draws[leader], each, maximize=maximize) >= TIE:
+            leader = number
+            found.append(found[-1] + 1 if found else 1)
+        else:
+            found.append(found[-1])
+    return found

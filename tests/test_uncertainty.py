@@ -1,0 +1,135 @@
+"""Intervals and tiers come from resamples that are the same for every submission."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.judging.answers import Answers, read_answers
+from competition.judging.scoring import match, score_report
+from competition.judging.uncertainty import (
+    bayes_factor,
+    intervals,
+    known,
+    pack,
+    resample_scores,
+    tiers,
+    unpack,
+)
+
+NUM_ROWS = 120
+SCORES = (
+    Score("mixed", "pearson", "maximize", -1, 1, weights={"all": 1.0, "few": 0.5, "steps": 2.0}),
+    Score("mse", "mse", "minimize", 0, np.inf),
+    Score("few", "spearman", "maximize", -1, 1, subset="few"),
+    Score("steps", "spearman", "maximize", -1, 1, subset="steps"),
+)
+
+
+def build(folder: Path, *, grouped: bool = False) -> Answers:
+    """A challenge with a subset of rows and one of pairs, half of it public."""
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (NUM_ROWS, 30)).astype(np.uint8)
+    ids = [f"r{i}" for i in range(NUM_ROWS)]
+    answers = pd.DataFrame({"id": ids, "y": rng.normal(size=NUM_ROWS), "usage": ["public", "private"] * 60})
+    answers.loc[:4, "y"] = np.nan
+    if grouped:
+        answers["group"] = [f"g{i // 6}" for i in range(NUM_ROWS)]
+    few = pd.DataFrame({"subset": "few", "id": ids[20:60], "reference": ""})
+    steps = pd.DataFrame({"subset": "steps", "id": ids[60:90], "reference": ids[90:120]})
+    challenge = Challenge("toy", (Target("y"),), SCORES, subsets={"few": "rows", "steps": "pairs"})
+    with create_challenge(folder, challenge) as writer:
+        writer.train.append(tokens, np.full(NUM_ROWS, 30), target=rng.normal(size=NUM_ROWS))
+        writer.test.append(tokens, np.full(NUM_ROWS, 30), rows={"id": ids})
+        writer.write_answers(answers)
+        writer.write_subsets(pd.concat([few, steps]))
+    return read_answers(folder)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory) -> Answers:
+    return build(tmp_path_factory.mktemp("data") / "toy")
+
+
+def predict(answers: Answers, noise: float = 1.0, seed: int = 1) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return np.nan_to_num(answers.truth) + generator.normal(0, noise, answers.truth.shape)
+
+
+def table(answers: Answers, prediction: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"id": answers.ids, "y": prediction[:, 0]})
+
+
+@pytest.mark.parametrize("usage", ["public", "private", "all"])
+def test_intervals_hold_the_score_itself(answers, usage):
+    prediction = predict(answers)
+    scores = score_report(answers, table(answers, prediction)).scores[usage]
+    found = intervals(resample_scores(answers, [prediction], usage, resamples=300))
+    assert found.keys() == scores.keys()
+    assert all(low < scores[name] < high for name, (low, high) in found.items())
+
+
+def test_one_draw_of_every_row_once_is_the_score(answers, monkeypatch):
+    prediction = predict(answers)
+    report = score_report(answers, table(answers, prediction)).scores["private"]
+
+    def once(count, **_):
+        yield np.ones((1, count))
+
+    monkeypatch.setattr("competition.judging.uncertainty.draw_counts", once)
+    draws = resample_scores(answers, [match(answers, table(answers, prediction))], "private", resamples=1)
+    assert {name: value[0, 0] for name, value in draws.items()} == pytest.approx(report)
+
+
+def test_every_submission_sees_the_same_resamples(answers):
+    one, two = predict(answers, seed=1), predict(answers, seed=2)
+    together = resample_scores(answers, [one, two], "all", resamples=50)
+    for number, each in enumerate((one, two)):
+        alone = resample_scores(answers, [each], "all", resamples=50)
+        for name, draws in alone.items():
+            np.testing.assert_allclose(together[name][number], draws[0])
+
+
+def test_dependent_rows_widen_the_interval(tmp_path):
+    prediction, widths = None, []
+    for grouped in (False, True):
+        answers = build(tmp_path / str(grouped), grouped=grouped)
+        error = np.repeat(np.random.default_rng(3).normal(size=(20, 1)), 6, axis=0)  # one a group
+        prediction = np.nan_to_num(answers.truth) + error
+        low, high = intervals(resample_scores(answers, [prediction], "all", resamples=400))["mse"]
+        widths.append(high - low)
+    assert widths[1] > 1.5 * widths[0]
+
+
+def test_only_known_rows_of_the_usage_take_part(answers):
+    subset = answers.subsets["all"]
+    assert known(answers, subset, "all").sum() == NUM_ROWS - 5
+    assert known(answers, subset, "public").sum() + known(answers, subset, "private").sum() == NUM_ROWS - 5
+
+
+def test_draws_survive_being_written():
+    draws = np.array([0.25, np.nan, -1.5])
+    np.testing.assert_array_equal(unpack(pack(draws)), draws)
+
+
+def test_the_bayes_factor_counts_wins_and_halves_draws():
+    assert bayes_factor(np.array([3.0, 3, 3, 1]), np.array([2.0, 2, 2, 2]), maximize=True) == 3
+    assert bayes_factor(np.array([3.0, 2]), np.array([2.0, 2]), maximize=True) == 3
+    assert bayes_factor(np.array([1.0, 1]), np.array([2.0, 2]), maximize=False) == np.inf
+
+
+def test_submissions_that_cannot_be_told_apart_share_a_tier():
+    rng = np.random.default_rng(0)
+    common = rng.normal(0, 0.05, 1000)  # what a resample does to all alike
+    draws = [level + common + rng.normal(0, 0.01, 1000) for level in (0.80, 0.799, 0.75, 0.749, 0.6)]
+    assert tiers(draws, maximize=True) == [1, 1, 2, 2, 3]
+    assert tiers([-each for each in draws], maximize=False) == [1, 1, 2, 2, 3]
+
+
+def test_a_lead_that_single_intervals_hide_is_seen_in_pairs():
+    common, rng = np.random.default_rng(0).normal(0, 0.05, 1000), np.random.default_rng(1)
+    first, second = (level + common + rng.normal(0, 0.002, 1000) for level in (0.80, 0.79))
+    assert np.quantile(second, 0.975) > np.quantile(first, 0.025)
+    assert tiers([first, second], maximize=True) == [1, 2]
