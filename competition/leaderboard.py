@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -20,12 +21,17 @@ from rich.table import Table
 from competition import toml
 from competition.data.store import file_digest
 from competition.errors import InputError, exit_status, one_of
+from competition.judging.bootstrap import RESAMPLES
 from competition.judging.manifest import Manifest, locked, read_manifest
+from competition.judging.uncertainty import TIE, tiers, unpack
 from competition.training.progress import duration
 
 FILE = "LEADERBOARD.md"
 NONE = "-"
-EXPENDABLE = ("device", "rows/s", "run", "date", "training", "parameters", "seed", "public", "private")
+EXPENDABLE = (
+    "device", "rows/s", "run", "date", "looks", "training", "parameters", "seed", "public", "private",
+    "rescaled",
+)  # fmt: skip
 PIPED_WIDTH = 240  # where there is no terminal, nothing is left out
 LEFT = ("solution", "device", "date", "run")  # columns of text; numbers stand on the right
 BASES = ("private", "all", "out-of-fold")  # what a board ranks by: the first of these that it has
@@ -35,10 +41,10 @@ HEADER = (
 
 
 class Row(NamedTuple):
-    """A submission on the board. Without a value it has no rank, and `why` says why not."""
+    """A submission on the board. Without a value it has no tier, and `why` says why not."""
 
     manifest: Manifest
-    rank: int | None
+    tier: int | None
     value: float | None
     why: str
 
@@ -53,6 +59,7 @@ class Board:
     basis: str  # one of BASES
     direction: str
     ceiling: float | None
+    controls: dict[str, float | None]  # name -> value: what knows nothing of the sequences
     rows: tuple[Row, ...]
     broken: tuple[str, ...]  # files that are no part of the board, and why
 
@@ -90,11 +97,11 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
     """Rank manifests: a pure function of them, whatever their order.
 
     The newest one says which build of the challenge counts and how it is scored. Controls, collapsed runs and
-    submissions to another build are shown without a rank.
+    submissions to another build are shown without a tier.
     """
     newest = max(manifests, key=_by_age, default=None)
     if newest is None:
-        return Board(challenge, "", "", "", "", None, (), tuple(broken))
+        return Board(challenge, "", "", "", "", None, {}, (), tuple(broken))
     declared, digest = newest.declared, newest.challenge_digest
     primary = declared["scores"][0]
     basis = _basis([m for m in manifests if m.challenge_digest == digest], primary)
@@ -107,9 +114,14 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
         basis=basis,
         direction=primary["direction"],
         ceiling=declared.get("ceiling", {}).get(primary["name"]),
-        rows=tuple(_ranked(judged, allowed=_kinds(declared))),
+        controls=_controls(newest, basis, primary["name"]),
+        rows=tuple(_ranked(judged, basis, primary["direction"], allowed=_kinds(declared))),
         broken=tuple(broken),
     )
+
+
+def _controls(manifest: Manifest, basis: str, score: str) -> dict[str, float | None]:
+    return {name: usages.get(basis, {}).get(score) for name, usages in manifest.controls.items()}
 
 
 def _by_age(manifest: Manifest) -> tuple[str, str, str]:
@@ -148,21 +160,26 @@ def _order(row: Row, direction: str) -> tuple[Any, ...]:
     return row.value is None, better, row.manifest.solution, row.manifest.run
 
 
-def _ranked(rows: Sequence[Row], allowed: set[str]) -> list[Row]:
-    """Give ranks to those that compete; equal scores share one."""
-    ranked: list[Row] = []
-    values = [row.value for row in rows if row.manifest.kind in allowed]
-    for row in rows:
-        competes = row.value is not None and row.manifest.kind in allowed
-        ranked.append(row._replace(rank=values.index(row.value) + 1 if competes else None))
-    return ranked
+def _ranked(rows: Sequence[Row], basis: str, direction: str, allowed: set[str]) -> list[Row]:
+    """Give tiers to those that compete: what resamples of the test rows cannot tell apart shares one."""
+    competing = [row for row in rows if row.value is not None and row.manifest.kind in allowed]
+    found = tiers([_draws(row, basis) for row in competing], maximize=direction == "maximize")
+    tier = {id(row.manifest): number for row, number in zip(competing, found, strict=True)}
+    return [row._replace(tier=tier.get(id(row.manifest))) for row in rows]
+
+
+def _draws(row: Row, basis: str) -> np.ndarray:
+    """Return a submission's score in every resample; the score itself where there are none."""
+    if basis in row.manifest.draws:
+        return unpack(row.manifest.draws[basis])
+    return np.full(RESAMPLES, row.value)
 
 
 def headings(board: Board) -> list[str]:
     """Return the headings of a board's columns."""
     return [
-        "rank", "solution", board.score, "out-of-fold", "public", "private",
-        "parameters", "training", "device", "rows/s", "seed", "date", "run",
+        "tier", "solution", board.score, "95 %", "rescaled", "out-of-fold", "public", "private",
+        "parameters", "training", "device", "rows/s", "seed", "looks", "date", "run",
     ]  # fmt: skip
 
 
@@ -170,29 +187,46 @@ def caption(board: Board) -> str:
     """Say what a board ranks by and what its out-of-fold column holds."""
     better = "higher is better" if board.direction == "maximize" else "lower is better"
     return (
-        f"Ranked by {board.score} ({board.basis}), {better}. "
-        f"Out-of-fold is {board.metric} on the training rows, mean ± sd over the folds."
+        f"Ranked by {board.score} ({board.basis}), {better}; what {RESAMPLES:,} resamples of the test rows "
+        f"cannot tell from a tier's first shares its tier (Bayes factor under {TIE:g}). Rescaled: 0 is the "
+        f"best control, 1 the ceiling. Out-of-fold is {board.metric} on the training rows, mean ± sd over the "
+        "folds. Looks: how many predictions had been scored on the private answers by then."
     )
 
 
 def cells(board: Board) -> list[list[str]]:
-    """Return the text of a board's cells, a list a line; the ceiling is the first line where it is known."""
+    """Return the text of a board's cells, a list a line: ceiling, submissions best first, controls."""
+    width = len(headings(board))
     lines = [_cells(row, board) for row in board.rows]
     if board.ceiling is not None:
-        top = ["", "ceiling (noise)", _number(board.ceiling)]
-        lines.insert(0, top + [""] * (len(headings(board)) - len(top)))
-    return lines
+        lines.insert(0, ["", "ceiling (noise)", _number(board.ceiling), "", _rescaled(board.ceiling, board)])
+    for name, value in board.controls.items():
+        lines.append(["control", name, _number(value), "", _rescaled(value, board)])
+    return [line + [""] * (width - len(line)) for line in lines]
+
+
+def _rescaled(value: float | None, board: Board) -> str:
+    """Spell a score on the scale from the best control, 0, to the ceiling, 1."""
+    known = [each for each in board.controls.values() if each is not None]
+    if value is None or board.ceiling is None or not known:
+        return NONE
+    zero = max(known) if board.direction == "maximize" else min(known)
+    return f"{(value - zero) / (board.ceiling - zero) + 0.0:.3f}" if board.ceiling != zero else NONE
 
 
 def _cells(row: Row, board: Board) -> list[str]:
     manifest = row.manifest
     place = "collapsed" if manifest.collapsed else NONE if manifest.kind == "solution" else manifest.kind
-    scores = [NONE] * 3
+    scores = [NONE] * 5
     if not manifest.collapsed:
+        low_high = manifest.intervals.get(board.basis, {}).get(board.score)
         usages = [manifest.scores.get(usage, {}).get(board.score) for usage in ("public", "private")]
-        scores = [_out_of_fold(manifest, board), *map(_number, usages)]
+        scores = [
+            f"{low_high[0]:.4f} to {low_high[1]:.4f}" if low_high and row.value is not None else NONE,
+            _rescaled(row.value, board), _out_of_fold(manifest, board), *map(_number, usages),
+        ]  # fmt: skip
     return [
-        place if row.rank is None else str(row.rank),
+        place if row.tier is None else str(row.tier),
         manifest.solution,
         _number(row.value),
         *scores,
@@ -201,6 +235,7 @@ def _cells(row: Row, board: Board) -> list[str]:
         manifest.device or NONE,
         NONE if manifest.rows_per_second is None else _short(manifest.rows_per_second),
         NONE if manifest.seed is None else str(manifest.seed),
+        NONE if manifest.looks is None else str(manifest.looks),
         manifest.created[:10],
         manifest.run,
     ]

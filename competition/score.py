@@ -21,9 +21,10 @@ from rich.table import Table
 
 from competition.data.built_in import find_challenge
 from competition.data.challenge import OpenChallenge, Score
+from competition.data.store import file_digest
 from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
-from competition.judging.answers import read_answers
+from competition.judging.answers import count_look, read_answers
 from competition.judging.scoring import USAGES, Report, score_report, score_submission
 from competition.submission import (
     read_table,
@@ -141,6 +142,8 @@ def _run(options: argparse.Namespace) -> None:
     if options.record:
         score_submission(options.file, challenge)
     report = score_report(read_answers(challenge), read_predictions(options.file, challenge))
+    if report.scores["private"]:
+        count_look(challenge.folder, file_digest(options.file))
     if options.json:
         print(json.dumps(report._asdict(), indent=2))
         return

@@ -10,6 +10,7 @@ import pytest
 from competition.data.challenge import Challenge, Score, Target
 from competition.errors import InputError
 from competition.judging.manifest import Manifest, declare, to_json, update_manifest, write_manifest
+from competition.judging.uncertainty import pack
 from competition.leaderboard import (
     Board,
     cells,
@@ -46,8 +47,8 @@ def manifest(solution: str, value: float | None = None, **fields: object) -> Man
 
 
 def ranks(*manifests: Manifest) -> dict[str, int | None]:
-    """Solution -> rank, in the order of the board."""
-    return {row.manifest.solution: row.rank for row in make_board("toy", manifests).rows}
+    """Solution -> tier, in the order of the board."""
+    return {row.manifest.solution: row.tier for row in make_board("toy", manifests).rows}
 
 
 def column(board: Board, name: str) -> list[str]:
@@ -67,9 +68,9 @@ def test_the_best_comes_first_in_the_declared_direction():
     assert list(ranks(manifest("b", 0.5, **error), manifest("a", 0.9, **error))) == ["b", "a"]
 
 
-def test_equal_scores_share_a_rank_and_the_next_one_is_left_out():
+def test_equal_scores_share_a_tier():
     three = [manifest("a", 0.5), manifest("b", 0.9), manifest("c", 0.9), manifest("d", 0.4)]
-    assert ranks(*three) == {"b": 1, "c": 1, "a": 3, "d": 4}
+    assert ranks(*three) == {"b": 1, "c": 1, "a": 2, "d": 3}
 
 
 def test_the_board_does_not_depend_on_the_order_of_manifests():
@@ -102,13 +103,13 @@ def test_a_collapsed_run_is_shown_last_without_a_rank_or_any_score():
     )
     board = make_board("toy", [dead, manifest("a", -0.5)])
     assert ranks(dead, manifest("a", -0.5)) == {"a": 1, "dead": None}
-    assert cells(board)[1][:6] == ["collapsed", "dead", "-", "-", "-", "-"]
+    assert cells(board)[1][:8] == ["collapsed", "dead", *"------"]
     assert notes(board) == ["dead dead-run has no score: collapsed: one constant"]
 
 
 def test_a_collapsed_run_alone_is_no_winner():
     board = make_board("toy", [manifest("dead", 0.99, collapsed="one constant")])
-    assert [row.rank for row in board.rows] == [None]
+    assert [row.tier for row in board.rows] == [None]
     assert "0.99" not in to_markdown(board)
 
 
@@ -170,17 +171,58 @@ def test_cost_and_origin_are_shown_in_words():
         train_seconds=3725.0,
         rows_per_second=1234.0,
         seed=3,
+        looks=7,
         device="1 x H200",
     )
     shown = cells(make_board("toy", [full, manifest("b", 0.4)]))
-    assert shown[0][6:] == ["34.2M", "1h02m", "1 x H200", "1.23k", "3", "2030-01-02", "a-run"]
-    assert shown[1][6:] == ["-", "-", "-", "-", "-", "2030-01-02", "b-run"]
+    assert shown[0][8:] == ["34.2M", "1h02m", "1 x H200", "1.23k", "3", "7", "2030-01-02", "a-run"]
+    assert shown[1][8:] == ["-", "-", "-", "-", "-", "-", "2030-01-02", "b-run"]
 
 
 def test_seeds_of_one_solution_are_lines_of_their_own():
     board = make_board("toy", [manifest("a", 0.5, seed=s, run=f"run{s}") for s in range(3)])
-    assert [row.rank for row in board.rows] == [1, 1, 1]
+    assert [row.tier for row in board.rows] == [1, 1, 1]
     assert column(board, "run") == ["run0", "run1", "run2"]
+
+
+def drawn(solution: str, value: float, spread: float, *, seed: int) -> Manifest:
+    """A manifest with resamples that wander together and, by spread, apart."""
+    common = np.random.default_rng(0).normal(0, 0.05, 1000)
+    draws = value + common + np.random.default_rng(seed).normal(0, spread, 1000)
+    low_high = {"private": {"main": np.quantile(draws, [0.025, 0.975]).tolist()}}
+    return manifest(solution, value, draws={"private": pack(draws)}, intervals=low_high)
+
+
+def test_what_resamples_cannot_tell_apart_shares_a_tier():
+    found = ranks(
+        drawn("a", 0.8, 0.01, seed=1), drawn("b", 0.799, 0.01, seed=2), drawn("c", 0.7, 0.01, seed=3)
+    )
+    assert found == {"a": 1, "b": 1, "c": 2}
+
+
+def test_the_interval_stands_beside_the_score():
+    board = make_board("toy", [drawn("a", 0.8, 0.01, seed=1), manifest("b", 0.5)])
+    low, high = map(float, column(board, "95 %")[0].split(" to "))
+    assert low < 0.8 < high
+    assert column(board, "95 %")[1] == "-"
+
+
+def test_controls_close_the_board_and_set_the_zero_of_its_scale():
+    controls = {"dealt": {"private": {"main": 0.1}}, "mean": {"private": {}}}
+    known = manifest("a", 0.55, controls=controls, declared=declare(challenge(ceiling=1.0)))
+    board = make_board("toy", [known])
+    assert [line[:3] for line in cells(board)[2:]] == [
+        ["control", "dealt", "0.1000"],
+        ["control", "mean", "-"],
+    ]
+    assert column(board, "rescaled") == ["1.000", "0.500", "0.000", "-"]
+
+
+def test_where_less_is_better_the_lowest_control_is_the_zero():
+    controls = {"mean": {"private": {"main": 2.0}}, "dealt": {"private": {"main": 4.0}}}
+    declared = declare(challenge(direction="minimize", ceiling=0.5))
+    board = make_board("toy", [manifest("a", 1.25, controls=controls, declared=declared)])
+    assert column(board, "rescaled") == ["1.000", "0.500", "0.000", "-1.333"]
 
 
 # Files
@@ -237,7 +279,7 @@ def test_a_folder_of_broken_submissions_alone_is_a_board_without_rows(tmp_path):
 def test_a_challenge_without_a_test_set_has_a_board_of_out_of_fold_scores(tmp_path):
     write_manifest(tmp_path / "toy" / "a.csv", manifest("a", oof={"main": 0.5}))
     board = read_board(tmp_path / "toy")
-    assert (board.basis, board.rows[0].rank, board.broken) == ("out-of-fold", 1, ())
+    assert (board.basis, board.rows[0].tier, board.broken) == ("out-of-fold", 1, ())
 
 
 def test_test_scores_without_predictions_are_not_believed(tmp_path):
@@ -250,7 +292,7 @@ def test_markdown_is_a_table_that_cells_cannot_break(tmp_path):
     submit(tmp_path, "a|b", 0.5)
     text = to_markdown(read_board(tmp_path / "toy"))
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in table} == {14}
+    assert {line.replace("\\|", "").count("|") for line in table} == {17}
     assert "a\\|b" in text
 
 
@@ -270,12 +312,12 @@ def test_an_unknown_challenge_is_an_error_with_a_suggestion(tmp_path):
         read_boards(tmp_path, "toys")
 
 
-@pytest.mark.parametrize(("width", "absent"), [(240, None), (100, "device"), (60, "parameters")])
+@pytest.mark.parametrize(("width", "absent"), [(240, None), (120, "device"), (60, "parameters")])
 def test_a_narrow_terminal_leaves_columns_out_and_never_a_score(width, absent):
     table = to_table(make_board("toy", [manifest("a", 0.5, device="cpu", run="r" * 20)]), width)
     shown = [column.header for column in table.columns]
-    assert shown[:4] == ["rank", "solution", "main", "out-of-fold"]
-    assert absent not in shown and (len(shown) == 13) == (absent is None)
+    assert shown[:4] == ["tier", "solution", "main", "95 %"]
+    assert absent not in shown and (len(shown) == 16) == (absent is None)
 
 
 def test_the_command_line_shows_and_writes(tmp_path, capsys):

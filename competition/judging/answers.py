@@ -11,6 +11,7 @@ from competition import toml
 from competition.data.challenge import Challenge, OpenChallenge, from_toml
 from competition.data.store import file_digest
 from competition.errors import InputError, one_of
+from competition.judging.manifest import locked
 from competition.submission import read_table, target_names
 
 
@@ -37,6 +38,20 @@ class Answers:
     test_ids: pd.Index  # of every test row, in answers.csv or not
     subsets: Mapping[str, Subset]  # "all" is always there
     group: np.ndarray | None = None  # (N,) names of dependent rows, where answers.csv has them
+
+
+def count_look(folder: Path, digest: str) -> int:
+    """Note that the predictions of this sha256 were scored; return how many had been, this one included.
+
+    The same predictions again tell nothing new and are not counted twice.
+    """
+    path = folder / "private" / "looks.log"
+    with locked(path.parent):
+        seen = path.read_text().splitlines() if path.exists() else []
+        if digest not in seen:
+            seen.append(digest)
+            toml.write_text(path, "\n".join(seen) + "\n")
+    return seen.index(digest) + 1
 
 
 def has_answers(challenge: OpenChallenge) -> bool:

@@ -38,6 +38,8 @@ class Manifest:
     fold_scores: dict[str, list[float]] = field(default_factory=dict)  # score -> value of each fold
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # usage -> score -> value; scorer's
     intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # usage -> score -> low, high
+    controls: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # name -> usage -> score
+    looks: int | None = None  # how many times the private answers had been looked at by then
     draws: dict[str, str] = field(default_factory=dict)  # usage -> primary score in each resample, packed
     collapsed: str | None = None  # why the predictions are no ranking of rows at all
     num_parameters: int | None = None

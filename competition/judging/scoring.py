@@ -13,13 +13,14 @@ import pandas as pd
 from competition.data.challenge import Challenge, OpenChallenge, Score
 from competition.data.store import file_digest
 from competition.errors import InputError
-from competition.judging.answers import Answers, read_answers
+from competition.judging.answers import Answers, count_look, read_answers
 from competition.judging.manifest import Manifest, read_manifest, update_manifest
 from competition.judging.metrics import METRICS, UndefinedMetric
 from competition.judging.uncertainty import intervals, pack, resample_scores
 from competition.submission import align, find_problems, read_checked, target_names
 
 USAGES = ("public", "private", "all")
+MEAN, DEALT = "mean of the training targets", "training targets dealt at random"
 
 
 class Report(NamedTuple):
@@ -40,7 +41,11 @@ def score(challenge: Path | OpenChallenge, predictions: pd.DataFrame) -> dict[st
 
 def score_report(answers: Answers, predictions: pd.DataFrame) -> Report:
     """Score a table of predictions by every declared score in every usage."""
-    prediction = match(answers, predictions)
+    return report_array(answers, match(answers, predictions))
+
+
+def report_array(answers: Answers, prediction: np.ndarray) -> Report:
+    """Score predictions (N, T) in the order of the answers."""
     report = Report({}, {})
     for usage in USAGES:
         cells = _Cells(answers, prediction, usage)
@@ -114,8 +119,9 @@ def score_submission(path: Path, challenge: OpenChallenge) -> Manifest:
         raise InputError(f"{path} is not the file that its manifest describes; submit it again")
     if manifest.challenge_digest != challenge.digest:
         raise InputError(f"{path} was made for another build of {manifest.challenge!r}; run it again")
-    answers, frame = read_answers(challenge), read_checked(path, challenge)
-    report, prediction = score_report(answers, frame), match(answers, frame)
+    answers = read_answers(challenge)
+    prediction = match(answers, read_checked(path, challenge))
+    report = report_array(answers, prediction)
     primary = answers.challenge.primary.name
     drawn = {usage: resample_scores(answers, [prediction], usage) for usage in USAGES if report.scores[usage]}
     return update_manifest(
@@ -123,4 +129,17 @@ def score_submission(path: Path, challenge: OpenChallenge) -> Manifest:
         scores=report.scores,
         intervals={usage: intervals(each) for usage, each in drawn.items()},
         draws={usage: pack(each[primary][0]) for usage, each in drawn.items()},
+        controls=score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
+        looks=count_look(challenge.folder, manifest.csv_sha256),
     )
+
+
+def score_controls(answers: Answers, target: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
+    """Score what knows nothing of the sequences, from training targets (N, T): control -> usage -> score.
+
+    The mean of the targets has errors but no correlation; targets dealt out at random have both.
+    """
+    shape = (len(answers.ids), target.shape[1])
+    dealt = np.random.default_rng(0).choice(target, len(answers.ids))
+    guesses = {MEAN: np.broadcast_to(target.mean(0), shape), DEALT: dealt}
+    return {name: report_array(answers, guess).scores for name, guess in guesses.items()}
