@@ -189,8 +189,8 @@ def caption(board: Board) -> str:
     return (
         f"Ranked by {board.score} ({board.basis}), {better}; what {RESAMPLES:,} resamples of the test rows "
         f"cannot tell from a tier's first shares its tier (Bayes factor under {TIE:g}). Rescaled: 0 is the "
-        f"best control, 1 the ceiling. Out-of-fold is {board.metric} on the training rows, mean ± sd over the "
-        "folds. Looks: how many predictions had been scored on the private answers by then."
+        f"best control, 1 the ceiling. Out-of-fold is {board.metric} on the training rows, mean ± sd over "
+        "the folds. Looks: how many predictions had been scored on the private answers by then."
     )
 
 
