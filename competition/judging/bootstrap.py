@@ -1,7 +1,7 @@
 """Tell how sure a score or a difference is: scores over resamples of the rows, the same for everybody.
 
 A resample draws as many rows (or groups of dependent rows) as there are, with replacement. It is kept as the
-number of times each row came (R, N), so a metric over it is a weighted metric: moments are matrix products,
+number of times each row came (N, R), so a metric over it is a weighted metric: moments are matrix products,
 and ranks are sums along an order that is found once (Efron and Tibshirani 1993, chapter 13).
 """
 
@@ -14,7 +14,7 @@ from competition.data.hashing import hash_text
 
 RESAMPLES = 1_000
 LEVEL = 0.95  # of an interval
-BLOCK_CELLS = 4_000_000  # counts (resamples times rows) in memory at a time
+BLOCK_CELLS = 2_000_000  # counts (resamples times rows) in memory at a time
 
 
 class Gain(NamedTuple):
@@ -33,7 +33,7 @@ def draw_counts(
     seed: int = 0,
     name: str = "",
 ) -> Iterator[np.ndarray]:
-    """Yield blocks (r, N) of how often each row comes in each of the resamples.
+    """Yield blocks (N, r) of how often each row comes in each of the resamples.
 
     group (N,) numbers the groups that are drawn whole. The draws depend on (seed, name, resample) alone, so
     that everything scored on the same rows sees the same ones.
@@ -45,10 +45,10 @@ def draw_counts(
     key = int(hash_text([name])[0])
     step = max(1, BLOCK_CELLS // max(num_rows, 1))
     for first in range(0, resamples, step):
-        block = np.empty((min(step, resamples - first), num_rows))
-        for row in range(len(block)):
-            rng = np.random.default_rng([seed, key, first + row])
-            block[row] = np.bincount(rng.integers(0, units, units), minlength=units)[unit]
+        block = np.empty((num_rows, min(step, resamples - first)))
+        for column in range(block.shape[1]):
+            rng = np.random.default_rng([seed, key, first + column])
+            block[:, column] = np.bincount(rng.integers(0, units, units), minlength=units)[unit]
         yield block
 
 
@@ -70,29 +70,31 @@ def resample(
 
 
 def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> "Weighted":
-    """Return what gives the metric (S, r) of each prediction (N, T) for counts (r, N)."""
+    """Return what gives the metric (S, r) of each prediction (N, T) for counts (N, r)."""
     sides = []
     for t in range(truth.shape[1]):
         known = ~np.isnan(truth[:, t])
         values = np.stack([p[known, t] for p in predictions]).astype(np.float64)
-        sides.append((known, WEIGHTED[metric](truth[known, t].astype(np.float64), values)))
+        weigh = WEIGHTED[metric](truth[known, t].astype(np.float64), values)
+        sides.append((known, bool(known.all()), weigh))
 
     def score(counts: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.mean([weigh(counts[:, known]) for known, weigh in sides], axis=0)
+            values = [weigh(counts if whole else counts[known]) for known, whole, weigh in sides]
+        return np.mean(values, axis=0)
 
     return score
 
 
-Weighted = Callable[[np.ndarray], np.ndarray]  # counts (r, N) -> values (S, r)
+Weighted = Callable[[np.ndarray], np.ndarray]  # counts (N, r) -> values (S, r)
 
 
 def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
     truth, values = truth - truth.mean(), values - values.mean(1, keepdims=True)
-    columns = np.concatenate([[np.ones_like(truth), truth, truth**2], values, values**2, values * truth]).T
+    columns = np.concatenate([[np.ones_like(truth), truth, truth**2], values, values**2, values * truth])
 
     def score(counts: np.ndarray) -> np.ndarray:
-        sums = (counts @ columns).T
+        sums = columns @ counts
         n, t, tt = sums[:3]
         p, pp, tp = np.split(sums[3:], 3)
         product = tp / n - p * t / n**2
@@ -109,7 +111,7 @@ def _squared(truth: np.ndarray, values: np.ndarray) -> Weighted:
 def _mean_of(loss: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Weighted]:
     def weigh(truth: np.ndarray, values: np.ndarray) -> Weighted:
         losses = loss(values - truth)
-        return lambda counts: losses @ counts.T / counts.sum(1)
+        return lambda counts: losses @ counts / counts.sum(0)
 
     return weigh
 
@@ -118,52 +120,55 @@ def _explained(truth: np.ndarray, values: np.ndarray) -> Weighted:
     errors, centred = (values - truth) ** 2, truth - truth.mean()
 
     def score(counts: np.ndarray) -> np.ndarray:
-        n = counts.sum(1)
-        spread = counts @ centred**2 - (counts @ centred) ** 2 / n
-        return 1 - errors @ counts.T / spread
+        spread = centred**2 @ counts - (centred @ counts) ** 2 / counts.sum(0)
+        return 1 - errors @ counts / spread
 
     return score
 
 
 class _Ranked(NamedTuple):
-    """An order of the rows by one value; equal values form one run."""
+    """The order of the rows by one value; equal values form one run."""
 
     order: np.ndarray  # (N,)
-    last: np.ndarray  # (N,) for each row in order, the end of its run
-    first: np.ndarray  # (N,) the start of its run
+    runs: tuple[np.ndarray, np.ndarray] | None  # start and end of each row's run, in order; None without ties
 
     @classmethod
     def of(cls, values: np.ndarray) -> "_Ranked":
         order = np.argsort(values, kind="stable")
         new = np.concatenate([[True], np.diff(values[order]) != 0])
-        starts = np.flatnonzero(new)
-        run = np.cumsum(new) - 1
-        ends = np.append(starts[1:], len(values)) - 1
-        return cls(order, ends[run], starts[run])
+        if new.all():
+            return cls(order, None)
+        starts, run = np.flatnonzero(new), np.cumsum(new) - 1
+        return cls(order, (starts[run], np.append(starts[1:], len(values))[run]))
 
-    def ranks(self, counts: np.ndarray) -> np.ndarray:
-        """Return the mean rank (r, N) of every row in every resample, in the rows' own order."""
-        total = np.zeros((len(counts), counts.shape[1] + 1))
-        np.cumsum(counts[:, self.order], axis=1, out=total[:, 1:])
-        middle = (total[:, self.first] + total[:, self.last + 1] + 1) / 2
-        result = np.empty_like(middle)
-        result[:, self.order] = middle
-        return result
+    def ranks(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return counts and mean ranks (N, r) of the rows in every resample, both in this order."""
+        mine = counts[self.order]  # rows of memory: a resample a column keeps this fast
+        total = np.cumsum(mine, axis=0)
+        if self.runs is None:
+            return mine, total - mine / 2 + 0.5
+        before = np.concatenate([np.zeros_like(total[:1]), total])
+        return mine, (before[self.runs[0]] + before[self.runs[1]] + 1) / 2
 
 
 def _rank_correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
     own, others = _Ranked.of(truth), [_Ranked.of(each) for each in values]
+    place = np.empty_like(own.order)
+    place[own.order] = np.arange(len(truth))
 
     def score(counts: np.ndarray) -> np.ndarray:
-        n = counts.sum(1)
-        middle = ((n + 1) / 2)[:, None]  # the mean rank of any sample
-        t = own.ranks(counts) - middle
-        weighted = t * counts
-        spread = (weighted * t).sum(1)
+        middle = (counts.sum(0) + 1) / 2  # the mean rank of any sample
+        mine, t = own.ranks(counts)
+        t -= middle
+        mine *= t
+        spread = np.einsum("nr,nr->r", mine, t)
         rows = []
         for other in others:
-            p = other.ranks(counts) - middle
-            rows.append((weighted * p).sum(1) / np.sqrt(spread * (counts * p * p).sum(1)))
+            weight, p = other.ranks(counts)
+            p -= middle
+            product = np.einsum("nr,nr->r", mine[place[other.order]], p)
+            weight *= p
+            rows.append(product / np.sqrt(spread * np.einsum("nr,nr->r", weight, p)))
         return np.stack(rows)
 
     return score
@@ -173,9 +178,13 @@ def _area(truth: np.ndarray, values: np.ndarray) -> Weighted:
     positive, others = truth == 1, [_Ranked.of(each) for each in values]
 
     def score(counts: np.ndarray) -> np.ndarray:
-        ones = counts[:, positive].sum(1)
-        zeros = counts.sum(1) - ones
-        above = [(counts * other.ranks(counts))[:, positive].sum(1) for other in others]
+        ones = counts[positive].sum(0)
+        zeros = counts.sum(0) - ones
+        above = []
+        for other in others:
+            weight, p = other.ranks(counts)
+            mine = positive[other.order]
+            above.append((weight[mine] * p[mine]).sum(0))
         return (np.stack(above) - ones * (ones + 1) / 2) / (ones * zeros)
 
     return score
@@ -207,7 +216,7 @@ def paired_gain(
     Whole groups (N,) are drawn where they are given. The interval holds the middle 95 % of 1,000 resamples.
     """
     sign = 1 if higher_is_better else -1
-    plain = resample(metric, target, [first, second], iter([np.ones((1, len(target)))]))[:, 0]
+    plain = resample(metric, target, [first, second], iter([np.ones((len(target), 1))]))[:, 0]
     draws = resample(metric, target, [first, second], draw_counts(len(target), group=group, seed=seed))
     low, high = interval(sign * (draws[1] - draws[0]))
     return Gain(float(sign * (plain[1] - plain[0])), low, high)

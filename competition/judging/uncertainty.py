@@ -70,7 +70,7 @@ def _resample(
     for block in draw_counts(len(unit.chosen), group=unit.group, resamples=resamples, name=unit.name):
         for key, (columns, score) in judges.items():
             few = score is None or len(columns) < 2
-            parts[key].append(empty[:, : len(block)] if few or score is None else score(block[:, columns]))
+            parts[key].append(empty[:, : block.shape[1]] if few or score is None else score(block[columns]))
     return {key: np.concatenate(each, axis=1) for key, each in parts.items()}
 
 

@@ -1,0 +1,58 @@
+"""Resampling: the full DREAM 2022 score of ten submissions, against recomputing it resample by resample.
+
+    python benchmarks/bootstrap.py --challenge data/dream2022
+
+Takes ids, subsets, pairs and weights of a prepared DREAM 2022 challenge; answers and predictions are random
+numbers, for the time does not depend on them. The other side draws rows and calls scipy on what was drawn, as
+a script would, for a few resamples. The ratio is the result.
+"""
+
+import argparse
+import dataclasses
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from competition.judging.answers import Answers, read_answers
+from competition.judging.uncertainty import resample_scores
+
+SUBMISSIONS, RESAMPLES, BY_HAND = 10, 1_000, 5
+
+
+def by_hand(answers: Answers, predictions: list[np.ndarray], rng: np.random.Generator) -> None:
+    """Draw each subset's members once and score every submission with scipy."""
+    for subset in answers.subsets.values():
+        drawn = rng.integers(0, len(subset.rows), len(subset.rows))
+        truth = subset.differences(answers.truth)[drawn, 0]
+        for prediction in predictions:
+            values = subset.differences(prediction)[drawn, 0]
+            stats.pearsonr(truth, values)
+            stats.spearmanr(truth, values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--challenge", type=Path, default=Path("data/dream2022"))
+    answers, rng = read_answers(parser.parse_args().challenge), np.random.default_rng(0)
+    answers = dataclasses.replace(answers, truth=rng.normal(size=answers.truth.shape))
+    predictions = [answers.truth + rng.normal(size=answers.truth.shape) for _ in range(SUBMISSIONS)]
+    print(f"{len(answers.ids):,} rows, {SUBMISSIONS} submissions, {len(answers.challenge.scores)} scores")
+    started = time.perf_counter()
+    resample_scores(answers, predictions, "all", resamples=RESAMPLES)
+    kit = (time.perf_counter() - started) / RESAMPLES
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"kit      {kit * RESAMPLES:6.1f} s for {RESAMPLES:,} resamples, peak {peak:.2f} GB")
+    started = time.perf_counter()
+    for _ in range(BY_HAND):
+        by_hand(answers, predictions, rng)
+    hand = (time.perf_counter() - started) / BY_HAND
+    print(f"by hand  {hand * RESAMPLES:6.1f} s for as many, from {BY_HAND}: {hand / kit:.1f} times as long")
+
+
+if __name__ == "__main__":
+    main()
