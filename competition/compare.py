@@ -1,0 +1,135 @@
+"""Compare two submissions on the same rows: which is better, how surely, and where they disagree.
+
+    python -m competition.compare submissions/promoters/a.csv submissions/promoters/b.csv
+
+The difference of every score is B minus A, turned so that more is better for B, with the interval of 1,000
+resamples that both see. Files may be submissions or anything else that competition.score takes.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from competition.data.built_in import find_challenge
+from competition.data.challenge import OpenChallenge
+from competition.data.tokens import decode
+from competition.errors import InputError, exit_status
+from competition.judging.answers import Answers, read_answers
+from competition.judging.bootstrap import interval
+from competition.judging.scoring import USAGES, match, report_array
+from competition.judging.uncertainty import bayes_factor, resample_scores
+from competition.score import read_predictions
+from competition.submission import target_names
+
+PIPED_WIDTH = 200  # where there is no terminal, nothing is cut
+SHOWN_BASES = 60  # of a long sequence
+
+
+def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str) -> pd.DataFrame:
+    """Return a line a score: both values, the gain of second over first, its interval and the Bayes factor.
+
+    first and second are predictions (N, T) in the order of the answers. The factor says how many resamples
+    are won by the better of the two for each that it loses.
+    """
+    reports = [report_array(answers, each).scores[usage] for each in (first, second)]
+    draws = resample_scores(answers, [first, second], usage)
+    lines = []
+    for score in answers.challenge.scores:
+        if score.name not in reports[0] or score.name not in reports[1]:
+            continue
+        sign = 1 if score.direction == "maximize" else -1
+        low, high = interval(sign * (draws[score.name][1] - draws[score.name][0]))
+        gain = sign * (reports[1][score.name] - reports[0][score.name])
+        better, worse = draws[score.name][::-1] if gain >= 0 else draws[score.name]
+        factor = bayes_factor(better, worse, maximize=score.direction == "maximize")
+        lines.append((score.name, reports[0][score.name], reports[1][score.name], gain, low, high, factor))
+    return pd.DataFrame(lines, columns=["score", "A", "B", "gain of B", "low", "high", "Bayes factor"])
+
+
+def disagreements(
+    challenge: OpenChallenge, answers: Answers, first: np.ndarray, second: np.ndarray, count: int
+) -> pd.DataFrame:
+    """Return the rows whose predictions differ most, in spreads of A's, with the truth where it is known."""
+    spread = np.nanstd(first, axis=0)
+    gap = np.abs(second - first) / np.where(spread > 0, spread, 1)
+    rows = np.argsort(-np.nan_to_num(gap.max(axis=1)), kind="stable")[:count]
+    target = np.nan_to_num(gap[rows]).argmax(axis=1)
+    sides = {"A": first, "B": second, "truth": answers.truth}
+    frame = {name: values[rows, target] for name, values in sides.items()}
+    names = np.array(target_names(answers.challenge))[target]
+    sequences = _sequences(challenge, answers.ids[rows])
+    return pd.DataFrame({"id": answers.ids[rows], "target": names, **frame, "sequence": sequences})
+
+
+def _sequences(challenge: OpenChallenge, ids: pd.Index) -> list[str]:
+    """Return the sequences of some test rows, long ones cut."""
+    assert challenge.test is not None
+    place = pd.Index(challenge.test.rows["id"]).get_indexer(ids)
+    texts = decode(np.asarray(challenge.test.tokens[challenge.test.sequence_of(place)]))
+    return [text if len(text) <= SHOWN_BASES else f"{text[:SHOWN_BASES]}..." for text in texts]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; a user's mistake is one line on standard error and status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m competition.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("first", type=Path, metavar="A")
+    add("second", type=Path, metavar="B")
+    add("--challenge", metavar="NAME|PATH", help="default: the folder that A is in")
+    add("--usage", choices=USAGES, default="private", help="which answers (default: %(default)s)")
+    add("--rows", type=int, default=10, help="rows to show where they disagree most (default: %(default)s)")
+    add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
+    return exit_status(_run, parser.parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> None:
+    challenge = find_challenge(options.challenge or options.first.resolve().parent.name, options.data)
+    answers = read_answers(challenge)
+    paths = (options.first, options.second)
+    first, second = (match(answers, read_predictions(path, challenge)) for path in paths)
+    lines = compare(answers, first, second, options.usage)
+    if lines.empty:
+        raise InputError(f"--usage {options.usage}: no answer of it is known; wanted another usage")
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(f"A  {options.first}")
+    console.print(f"B  {options.second}")
+    console.print(f"{challenge.challenge.name}, {options.usage} answers")
+    console.print(_gains(lines))
+    primary = lines.iloc[0]
+    winner, loser = ("B", "A") if primary["gain of B"] > 0 else ("A", "B")
+    sure = primary["low"] > 0 or primary["high"] < 0
+    verdict = f"{winner} is better than {loser}" if sure else "the rows do not tell which is better"
+    console.print(f"{primary['score']}: {verdict}")
+    console.print(_rows(disagreements(challenge, answers, first, second, options.rows)))
+
+
+def _gains(lines: pd.DataFrame) -> Table:
+    table = Table("score", "A", "B", "gain of B", "95 %", "Bayes factor", box=box.SIMPLE_HEAD)
+    for line in lines.itertuples(index=False):
+        name, a, b, gain, low, high, factor = line
+        table.add_row(
+            name, f"{a:.4f}", f"{b:.4f}", f"{gain:+.4f}", f"{low:+.4f} to {high:+.4f}", f"{factor:.3g}"
+        )
+    return table
+
+
+def _rows(rows: pd.DataFrame) -> Table:
+    table = Table(*rows.columns, title="where they disagree most", title_justify="left", box=box.SIMPLE_HEAD)
+    for row in rows.itertuples(index=False):
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

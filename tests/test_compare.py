@@ -1,0 +1,92 @@
+"""Two submissions are compared on the same resamples, and by the rows where they differ."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from competition.compare import compare, disagreements, main
+from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data.tokens import decode
+from competition.judging.answers import read_answers
+from competition.judging.bootstrap import paired_gain
+
+NUM_ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A challenge whose answers are all private."""
+    folder, rng = tmp_path_factory.mktemp("data") / "toy", np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (NUM_ROWS, 80)).astype(np.uint8)
+    ids = [f"r{i}" for i in range(NUM_ROWS)]
+    scores = (Score("r", "pearson", "maximize", -1, 1), Score("error", "mse", "minimize", 0, np.inf))
+    with create_challenge(folder, Challenge("toy", (Target("y"),), scores)) as writer:
+        writer.train.append(tokens, np.full(NUM_ROWS, 80), target=rng.normal(size=NUM_ROWS))
+        writer.test.append(tokens, np.full(NUM_ROWS, 80), rows={"id": ids})
+        writer.write_answers(pd.DataFrame({"id": ids, "y": rng.normal(size=NUM_ROWS), "usage": "private"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sides(folder):
+    answers, rng = read_answers(folder), np.random.default_rng(1)
+    return (
+        answers,
+        answers.truth + 2 * rng.normal(size=(NUM_ROWS, 1)),
+        answers.truth + rng.normal(size=(NUM_ROWS, 1)),
+    )
+
+
+def test_the_better_one_gains_in_every_score_whichever_way_it_points(sides):
+    lines = compare(*sides, "private").set_index("score")
+    assert (lines["gain of B"] > 0).all() and (lines["low"] > 0).all()
+    assert lines.loc["error", "A"] > lines.loc["error", "B"]
+    backwards = compare(sides[0], sides[2], sides[1], "private").set_index("score")
+    np.testing.assert_allclose(backwards["gain of B"], -lines["gain of B"])
+    np.testing.assert_allclose(backwards["high"], -lines["low"])
+    np.testing.assert_allclose(backwards["Bayes factor"], lines["Bayes factor"])
+
+
+def test_gains_are_those_of_the_paired_bootstrap(sides):
+    answers, first, second = sides
+    line = compare(answers, first, second, "private").set_index("score").loc["r"]
+    plain = paired_gain("pearson", answers.truth, first, second, higher_is_better=True)
+    assert line["gain of B"] == pytest.approx(plain.value)
+    assert line["low"] == pytest.approx(plain.low, abs=0.03)
+
+
+def test_the_rows_that_differ_most_come_first_with_their_sequences(folder, sides):
+    answers, first, _ = sides
+    second = first.copy()
+    second[[7, 30]] += [[9.0], [-20.0]]
+    opened = open_challenge(folder)
+    rows = disagreements(opened, answers, first, second, 2)
+    assert rows["id"].tolist() == ["r30", "r7"]
+    whole = decode(np.asarray(opened.test.tokens[[30, 7]]))
+    assert [text.removesuffix("...") for text in rows["sequence"]] == [text[:60] for text in whole]
+    assert rows["truth"].tolist() == answers.truth[[30, 7], 0].tolist()
+
+
+def write(path: Path, answers, prediction: np.ndarray) -> str:
+    pd.DataFrame({"id": answers.ids, "y": prediction[:, 0]}).to_csv(path, index=False)
+    return str(path)
+
+
+def test_the_command_line_says_who_is_better_or_that_nobody_can_tell(folder, sides, tmp_path, capsys):
+    answers, first, second = sides
+    a, b = write(tmp_path / "a.csv", answers, first), write(tmp_path / "b.csv", answers, second)
+    near = write(tmp_path / "c.csv", answers, first + 1e-3 * second)
+    assert main([a, b, "--challenge", str(folder)]) == 0
+    assert "B is better than A" in capsys.readouterr().out
+    assert main([a, a, "--challenge", str(folder)]) == 0
+    assert "the rows do not tell" in capsys.readouterr().out
+    assert main([b, near, "--challenge", str(folder)]) == 0
+    assert "A is better than B" in capsys.readouterr().out
+
+
+def test_answers_that_are_not_known_compare_nothing(folder, sides, tmp_path, capsys):
+    a = write(tmp_path / "a.csv", sides[0], sides[1])
+    assert main([a, a, "--challenge", str(folder), "--usage", "public"]) == 2
+    assert "no answer of it is known" in capsys.readouterr().err
