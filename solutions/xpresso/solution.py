@@ -26,6 +26,7 @@ class Config:
     epochs: int = 100
     patience: int | None = 7
     stop_metric: str | None = "mse"  # what early stopping watches, whatever the challenge scores
+    restarts: int = 10  # networks a fold, of which the best by the inner split is kept
 
     filters: tuple[int, ...] = (128, 32)
     kernels: tuple[int, ...] = (6, 9)
@@ -61,8 +62,8 @@ class Config:
     def by_hand(cls) -> "Config":
         """Return the authors' best network without a search: 3 kb, two equal convolutions, no bottleneck."""
         return cls(
-            window=(-1500, 1500), batch_size=64, filters=(64, 64), kernels=(5, 5), dilations=(1, 1),
-            pools=(10, 20), dense=(100,), dense_dropout=(0.5,), algorithm="adam", rate=1e-3, patience=5,
+            window=(-1500, 1500), restarts=1, batch_size=64, filters=(64, 64), kernels=(5, 5),
+            dilations=(1, 1), pools=(10, 20), dense=(100,), dense_dropout=(0.5,), algorithm="adam", rate=1e-3, patience=5,
         )  # fmt: skip
 
     @classmethod
@@ -108,6 +109,7 @@ class Config:
             batch_size=min(self.batch_size, max(32, 2**power)),
             epochs=min(self.epochs, 15),
             patience=None,
+            restarts=1,
             algorithm="adam",
             rate=1e-3,
         )
