@@ -63,7 +63,8 @@ class Config:
         """Return the authors' best network without a search: 3 kb, two equal convolutions, no bottleneck."""
         return cls(
             window=(-1500, 1500), restarts=1, batch_size=64, filters=(64, 64), kernels=(5, 5),
-            dilations=(1, 1), pools=(10, 20), dense=(100,), dense_dropout=(0.5,), algorithm="adam", rate=1e-3, patience=5,
+            dilations=(1, 1), pools=(10, 20), dense=(100,), dense_dropout=(0.5,), algorithm="adam",
+            rate=1e-3, patience=5,
         )  # fmt: skip
 
     @classmethod
