@@ -4,6 +4,8 @@ python -m competition.leaderboard [CHALLENGE]
 """
 
 import argparse
+import csv
+import io
 import itertools
 import math
 import statistics
@@ -23,6 +25,7 @@ from competition.data.store import file_digest
 from competition.errors import InputError, exit_status, one_of
 from competition.judging.bootstrap import RESAMPLES
 from competition.judging.manifest import Manifest, locked, read_manifest
+from competition.judging.page import Section, to_page
 from competition.judging.uncertainty import TIE, tiers, unpack
 from competition.training.progress import duration
 
@@ -301,6 +304,34 @@ def to_markdown(board: Board) -> str:
     return "\n".join([*lines, "", *listed]).rstrip("\n") + "\n"
 
 
+def to_section(board: Board) -> Section:
+    """Return what a page shows of a board."""
+    by_place = {(row.manifest.solution, row.manifest.run): row for row in board.rows}
+    lines = cells(board)
+    spans = [_span(by_place.get((line[1], line[-1])), board) for line in lines]
+    return Section(board.challenge, caption(board), headings(board), lines, spans, notes(board), LEFT, "95 %")
+
+
+def _span(row: Row | None, board: Board) -> tuple[float, float, float] | None:
+    """Return the interval and the value of a line, where it has both."""
+    low_high = row.manifest.intervals.get(board.basis, {}).get(board.score) if row is not None else None
+    if row is None or row.value is None or low_high is None:
+        return None
+    return low_high[0], row.value, low_high[1]
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """Return every line of every board as CSV, the challenge first; a score's column is called score."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, board in enumerate(boards):
+        if number == 0:
+            names = ["score" if name == board.score else name for name in headings(board)]
+            writer.writerow(["challenge", "scored by", *names])
+        writer.writerows([board.challenge, board.score, *line] for line in cells(board))
+    return text.getvalue()
+
+
 def read_boards(submissions: Path, challenge: str | None = None) -> list[Board]:
     """Read the boards of every challenge that has submissions, by name, or of one."""
     names = sorted(path.name for path in submissions.glob("*") if path.is_dir())
@@ -325,6 +356,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("challenge", nargs="?", help="default: all of them")
     parser.add_argument("--submissions", type=Path, default=Path("submissions"))
     parser.add_argument("--write", action="store_true", help=f"write {FILE} as well")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page with all of it as well")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a table with all of it as well")
     return exit_status(_show, parser.parse_args(arguments))
 
 
@@ -342,6 +375,12 @@ def _show(options: argparse.Namespace) -> None:
         print(f"{options.submissions} holds no submissions yet")
     if options.write:
         print(write_leaderboard(options.submissions))
+    if options.html is not None:
+        toml.write_text(options.html, to_page([to_section(board) for board in boards if board.rows]))
+        print(options.html)
+    if options.csv is not None:
+        toml.write_text(options.csv, to_csv(boards))
+        print(options.csv)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 import itertools
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from competition.data.challenge import Challenge, Score, Target
 from competition.errors import InputError
 from competition.judging.manifest import Manifest, declare, to_json, update_manifest, write_manifest
+from competition.judging.page import to_page
 from competition.judging.uncertainty import pack
 from competition.leaderboard import (
     Board,
@@ -21,6 +24,7 @@ from competition.leaderboard import (
     read_board,
     read_boards,
     to_markdown,
+    to_section,
     to_table,
     write_leaderboard,
 )
@@ -338,3 +342,43 @@ def test_no_submissions_are_said_and_no_error(tmp_path, capsys):
 def test_scores_in_a_manifest_keep_every_digit(tmp_path):
     path = submit(tmp_path, "a", 1 / 3)
     assert json.loads(path.with_suffix(".json").read_text())["scores"]["private"]["main"] == 1 / 3
+
+
+class Reader(HTMLParser):
+    """Collect what a page is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags, self.links, self.texts = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_the_page_holds_every_cell_draws_intervals_and_fetches_nothing():
+    board = make_board("toy", [drawn("a<b", 0.8, 0.01, seed=1), manifest("plain", 0.5)])
+    page = Reader()
+    page.feed(to_page([to_section(board)]))
+    text = " ".join(page.texts)
+    assert all(cell in text for line in cells(board) for cell in line if cell)
+    assert (page.tags.count("svg"), page.tags.count("table"), page.links) == (1, 1, [])
+    assert "http" not in to_page([to_section(board)])
+
+
+def test_the_drawn_interval_spans_the_low_the_value_and_the_high():
+    board = make_board("toy", [drawn("a", 0.8, 0.01, seed=1)])
+    ((low, value, high),) = to_section(board).spans
+    assert low < value < high and value == 0.8
+
+
+def test_csv_has_a_line_for_every_line_of_every_board(tmp_path):
+    submit(tmp_path, "a", 0.5)
+    files = [f"--{kind}={tmp_path / f'board.{kind}'}" for kind in ("csv", "html")]
+    assert main(["toy", "--submissions", str(tmp_path), *files]) == 0
+    table = pd.read_csv(tmp_path / "board.csv")
+    assert table.loc[0, ["challenge", "scored by", "solution", "score"]].tolist() == ["toy", "main", "a", 0.5]
+    assert (tmp_path / "board.html").read_text().startswith("<!doctype html>")
