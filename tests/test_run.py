@@ -391,3 +391,14 @@ def test_a_start_that_predicts_one_constant_is_never_the_best(home):
     assert np.isneginf(history["inner_score"]).all()
     manifest = json.loads((home / "submissions" / "toy" / "small-one.json").read_text())
     assert manifest["collapsed"] and not manifest["scores"]
+
+
+def test_a_model_that_is_not_for_a_challenge_says_so_in_one_line(home, capsys):
+    path = home / "solutions" / "small" / "solution.py"
+    refusal = 'raise ValueError("targets below 0; wanted counts")'
+    text = path.read_text()
+    path.write_text(
+        text.replace("        self.output.bias.copy_", f"        {refusal}\n        self.output.bias.copy_")
+    )
+    assert program.main(arguments(home, "one", "--no-check")) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "error: small: targets below 0; wanted counts"

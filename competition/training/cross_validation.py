@@ -205,10 +205,13 @@ def build_model(job: Job, fold: int, train_rows: np.ndarray, *, seed: int | None
     """Return a model as training starts with it: the same for the same seed and fold."""
     assert job.solution.Model is not None and job.opened.train.target is not None
     torch.manual_seed(randomness.derive("model", job.seed if seed is None else seed, fold))
-    model = job.solution.Model(job.config, shapes(job.config, job.opened.challenge))
-    if hasattr(model, "initialize"):
-        with torch.no_grad():
-            model.initialize(torch.from_numpy(np.asarray(job.opened.train.target[train_rows])))
+    try:
+        model = job.solution.Model(job.config, shapes(job.config, job.opened.challenge))
+        if hasattr(model, "initialize"):
+            with torch.no_grad():
+                model.initialize(torch.from_numpy(np.asarray(job.opened.train.target[train_rows])))
+    except ValueError as error:  # how a solution says that a challenge or a setting is not for it
+        raise InputError(f"{job.solution.name}: {error}") from error
     if job.init is not None:
         path = weights_of(job.init, fold)
         load_matching(model, checkpoint.load(path), str(path))
