@@ -35,7 +35,7 @@ def resample_scores(
     their overlap is kept; the pairs of a subset are drawn by themselves. NaN where a resample has no value.
     """
     scores = list(answers.challenge.scores if scores is None else scores)
-    wanted = {(s.metric, subset) for s in scores for subset in (s.weights or {s.subset: 1.0})}
+    wanted = {(_base(s.metric), subset) for s in scores for subset in (s.weights or {s.subset: 1.0})}
     together: dict[str | None, list[tuple[str, str]]] = {}
     for key in sorted(wanted):
         is_pairs = answers.subsets[key[1]].references is not None
@@ -48,8 +48,14 @@ def resample_scores(
 
 def _combine(score: Score, values: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
     weights = score.weights or {score.subset: 1.0}
-    total = np.sum([weight * values[score.metric, subset] for subset, weight in weights.items()], axis=0)
-    return np.asarray(total / sum(weights.values()))
+    power = 2 if score.metric == "r2" else 1
+    parts = [weight * values[_base(score.metric), subset] ** power for subset, weight in weights.items()]
+    return np.asarray(np.sum(parts, axis=0) / sum(weights.values()))
+
+
+def _base(metric: str) -> str:
+    """Return the metric that is resampled: r2 is the square of another one."""
+    return "pearson" if metric == "r2" else metric
 
 
 def _resample(
