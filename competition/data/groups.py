@@ -22,7 +22,7 @@ EXACT_SEQUENCES = 200_000
 MIN_TRIPLETS = 9  # of 18: random 20-mers have 16 different ones, poly-A 1, a dinucleotide repeat 2
 FLANK_SHARE = 0.8  # of the sequences have the same base in a column of the constant flank
 MIN_SEQUENCES = 20  # fewer cannot tell a flank from a family
-BLOCK_ROWS = 2_048  # a block's stretches stay in a core's cache
+BLOCK_BASES = 2**18  # a block's stretches stay in a core's cache
 BUCKETS = 16  # sorted one by one, to bound memory
 NOTHING = np.uint64(2**64 - 1)
 
@@ -37,8 +37,9 @@ def relatives(tokens: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.n
     exact = len(tokens) <= EXACT_SEQUENCES
     hashes: list[np.ndarray] = []
     buckets: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(BUCKETS)]
-    for start in range(0, len(tokens), BLOCK_ROWS):
-        stop = start + BLOCK_ROWS
+    step = max(1, BLOCK_BASES // tokens.shape[1])
+    for start in range(0, len(tokens), step):
+        stop = start + step
         core, core_lengths = strip(tokens[start:stop], lengths[start:stop], left, right)
         hashes.append(hash_either_strand(core, core_lengths))
         row, values = _signatures(core, exact)

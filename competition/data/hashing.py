@@ -6,7 +6,7 @@ import numpy as np
 
 from competition.data.tokens import PAD, reverse_complement
 
-BLOCK_ROWS = 8_192
+BLOCK_SYMBOLS = 2**20  # hashed at a time, so that long sequences take no more memory than short ones
 
 
 def mix(values: np.ndarray) -> np.ndarray:
@@ -49,9 +49,9 @@ def _zobrist(symbols: np.ndarray, alphabet: int, padding: int) -> np.ndarray:
     width = symbols.shape[1]
     table = mix(np.arange(width * alphabet, dtype=np.uint64)).reshape(width, alphabet)
     table[:, padding] = 0
-    column = np.arange(width)
+    column, step = np.arange(width), max(1, BLOCK_SYMBOLS // max(width, 1))
     parts = [
-        table[column, symbols[start : start + BLOCK_ROWS]].sum(axis=1, dtype=np.uint64)
-        for start in range(0, len(symbols), BLOCK_ROWS)
+        table[column, symbols[start : start + step]].sum(axis=1, dtype=np.uint64)
+        for start in range(0, len(symbols), step)
     ]
     return mix(np.concatenate(parts)) if parts else np.empty(0, dtype=np.uint64)
