@@ -33,7 +33,7 @@ from competition.judging.manifest import Manifest, declare, read_manifest
 from competition.judging.metrics import METRICS
 from competition.judging.scoring import score_submission
 from competition.leaderboard import read_board, write_leaderboard
-from competition.submission import read_checked, target_names, test_ids, write_submission
+from competition.submission import read_submission, target_names, test_ids, write_submission
 
 PIPED_WIDTH = 160  # where there is no terminal
 
@@ -82,11 +82,11 @@ def read_members(paths: Sequence[Path], challenge: OpenChallenge, runs: Path) ->
                 raise InputError(f"{path} has another {name} than the others; wanted the same rows and folds")
     targets = target_names(challenge.challenge)
     frames = [_read_oof(runs, manifest, challenge) for manifest in manifests]
-    tests = [read_checked(path, challenge).set_index("id").loc[test_ids(challenge)] for path in paths]
+    tests = [read_submission(path, challenge) for path in paths]
     return Members(
         manifests,
         np.stack([frame[targets].to_numpy(np.float64) for frame in frames]),
-        np.stack([test[targets].to_numpy(np.float64) for test in tests]),
+        np.stack(tests),
         np.asarray(challenge.train.target, dtype=np.float64),
         frames[0]["fold"].to_numpy(np.int64),
     )

@@ -1,10 +1,13 @@
 """A submission: a CSV of test predictions and, beside it, the JSON manifest that says where it came from.
 
-python -m competition.submission check FILE --challenge NAME
+python -m competition.submission check FILE
+python -m competition.submission export FILE --to dream-json --output FILE
+python -m competition.submission verify FILE
 """
 
 import argparse
 import hashlib
+import json
 import sys
 import warnings
 from collections.abc import Sequence
@@ -20,8 +23,9 @@ from competition import toml
 from competition.data.built_in import find_challenge
 from competition.data.challenge import Challenge, OpenChallenge
 from competition.data.store import file_digest
+from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
-from competition.judging.manifest import Manifest, locked, to_json
+from competition.judging.manifest import Manifest, locked, read_manifest, to_json
 
 # Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
 FLAT = 1e-6
@@ -201,23 +205,77 @@ def target_names(challenge: Challenge) -> list[str]:
     return [target.name for target in challenge.targets]
 
 
+def export(path: Path, challenge: OpenChallenge, form: str) -> str:
+    """Return a submission in the form of another judge: one of FORMS; InputError where it does not fit."""
+    predictions, ids = read_submission(path, challenge), test_ids(challenge)
+    names = target_names(challenge.challenge)
+    if form == "kaggle":
+        frame = pd.DataFrame({"id": ids, **{name: predictions[:, i] for i, name in enumerate(names)}})
+        return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    if len(names) != 1:
+        raise InputError(f"--to {form} holds one value a row; the challenge has {', '.join(names)}")
+    values = [float(f"{value:.9g}") for value in predictions[:, 0]]
+    if form == "dream-json":
+        return json.dumps(dict(zip(ids, values, strict=True))) + "\n"
+    assert challenge.test is not None
+    sequences = decode(np.asarray(challenge.test.tokens[challenge.test.sequence_of(np.arange(len(ids)))]))
+    return "".join(f"{sequence}\t{value:.9g}\n" for sequence, value in zip(sequences, values, strict=True))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check a submission: exit with 0, or with 1 and every problem."""
+    """Check a submission, export it for another judge, or verify it against its weights.
+
+    check lists every problem and exits with 1 where there is one. verify predicts again from the weights of
+    the run and exits with 1 where the file holds something else.
+    """
     parser = argparse.ArgumentParser(prog="python -m competition.submission", description=main.__doc__)
-    parser.add_argument("action", choices=["check"])
+    parser.add_argument("action", choices=list(ACTIONS))
     parser.add_argument("file", type=Path)
-    parser.add_argument("--challenge", required=True, metavar="NAME|PATH")
+    parser.add_argument("--challenge", metavar="NAME|PATH", help="default: the folder that the file is in")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of challenges")
-    return exit_status(_check, parser.parse_args(arguments))
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs, to verify")
+    parser.add_argument("--to", choices=FORMS, default=FORMS[0], help="form to export (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="file to export to (default: standard output)")
+    return exit_status(_act, parser.parse_args(arguments))
 
 
-def _check(options: argparse.Namespace) -> int:
-    problems = check_submission(options.file, find_challenge(options.challenge, options.data))
+def _act(options: argparse.Namespace) -> int:
+    name = options.challenge or options.file.resolve().parent.name
+    return ACTIONS[options.action](options, find_challenge(name, options.data))
+
+
+def _check(options: argparse.Namespace, challenge: OpenChallenge) -> int:
+    problems = check_submission(options.file, challenge)
     for problem in problems:
         print(f"- {problem}")
     verdict = f"refused: {_count(len(problems), 'problem')}" if problems else "can be scored"
     print(f"{options.file}: {verdict}")
     return 1 if problems else 0
+
+
+def _export(options: argparse.Namespace, challenge: OpenChallenge) -> int:
+    text = export(options.file, challenge, options.to)
+    if options.output is None:
+        print(text, end="")
+    else:
+        toml.write_text(options.output, text)
+    return 0
+
+
+def _verify(options: argparse.Namespace, challenge: OpenChallenge) -> int:
+    from competition.training.verify import verify  # torch takes seconds
+
+    manifest = read_manifest(options.file.with_suffix(".json"))
+    if manifest.csv_sha256 != file_digest(options.file):
+        raise InputError(f"{options.file} is not the file that its manifest describes")
+    verdict = verify(read_submission(options.file, challenge), manifest, challenge, options.runs)
+    agrees = "agrees with" if verdict.ok else "DIFFERS from"
+    print(f"{options.file} {agrees} its weights: largest difference {verdict.difference:.3g}")
+    return 0 if verdict.ok else 1
+
+
+FORMS = ("kaggle", "dream-json", "dream-tsv")
+ACTIONS = {"check": _check, "export": _export, "verify": _verify}
 
 
 if __name__ == "__main__":

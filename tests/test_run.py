@@ -1,7 +1,9 @@
 """The whole line, run as a user runs it: scores, files, repeats, kills, resumes and several processes."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +17,9 @@ import torch
 from safetensors.torch import load_file
 
 from competition import run as program
+from competition import submission
 from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.judging.manifest import update_manifest
 
 REPOSITORY = Path(__file__).parents[1]
 SOLUTION = '''
@@ -402,3 +406,56 @@ def test_a_model_that_is_not_for_a_challenge_says_so_in_one_line(home, capsys):
     )
     assert program.main(arguments(home, "one", "--no-check")) == 2
     assert capsys.readouterr().err.splitlines()[-1] == "error: small: targets below 0; wanted counts"
+
+
+def check(home: Path, action: str, name: str, *more: str) -> int:
+    path = home / "submissions" / "toy" / f"small-{name}.csv"
+    folders = [f"--{folder}={home / folder}" for folder in ("data", "runs")]
+    return submission.main([action, str(path), *folders, *more])
+
+
+def test_a_submission_agrees_with_the_weights_of_its_run(home, capsys):
+    run(home, "one")
+    assert check(home, "verify", "one") == 0
+    assert "agrees with its weights" in capsys.readouterr().out
+
+
+def test_predictions_of_other_weights_are_found_out(home, capsys):
+    run(home, "one")
+    path = home / "submissions" / "toy" / "small-one.csv"
+    table = pd.read_csv(path, dtype={"id": str})
+    table.loc[7, "expression"] += 0.5
+    path.write_text(table.to_csv(index=False))
+    assert check(home, "verify", "one") == 2
+    assert "is not the file that its manifest describes" in capsys.readouterr().err
+    update_manifest(path, csv_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    assert check(home, "verify", "one") == 1
+    assert "DIFFERS from its weights: largest difference 0.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["fold1/weights.safetensors", "source/solution.py"])
+def test_weights_and_source_that_were_changed_are_found_out(home, capsys, name):
+    path = run(home, "one") / name
+    path.write_bytes(path.read_bytes() + b" ")
+    assert check(home, "verify", "one") == 2
+    assert "sha256 differs" in capsys.readouterr().err
+
+
+def test_a_submission_whose_run_is_elsewhere_cannot_be_verified(home, capsys):
+    shutil.rmtree(run(home, "one"))
+    assert check(home, "verify", "one") == 2
+    assert "wanted the run that made the submission" in capsys.readouterr().err
+
+
+def test_a_submission_is_exported_for_other_judges_with_its_values(home, tmp_path):
+    run(home, "one")
+    table = pd.read_csv(home / "submissions" / "toy" / "small-one.csv", dtype={"id": str})
+    values = table.set_index("id")["expression"]
+    for form in ("kaggle", "dream-json", "dream-tsv"):
+        assert check(home, "export", "one", "--to", form, "--output", str(tmp_path / form)) == 0
+    kaggle = pd.read_csv(tmp_path / "kaggle", dtype={"id": str}).set_index("id")["expression"]
+    pd.testing.assert_series_equal(kaggle, values)
+    assert json.loads((tmp_path / "dream-json").read_text()) == values.to_dict()
+    lines = [line.split("\t") for line in (tmp_path / "dream-tsv").read_text().splitlines()]
+    assert [float(value) for _, value in lines] == values.tolist()
+    assert {len(sequence) for sequence, _ in lines} == {60}

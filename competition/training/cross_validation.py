@@ -262,6 +262,21 @@ def _estimator_fold(
     return np.asarray(oof, np.float32), test, record
 
 
+def predict_test(job: Job, fold: int) -> np.ndarray:
+    """Return what the finished model of a fold predicts for the test rows (N, T), from its saved weights."""
+    assert job.opened.test is not None
+    path, rows = _folder(job, fold) / WEIGHTS, np.arange(len(job.opened.test))
+    weights, wanted = checkpoint.load(path), shapes(job.config, job.opened.challenge)
+    if job.solution.Model is not None:
+        core = job.solution.Model(job.config, wanted)
+        checkpoint.load_weights(core, weights, str(path))
+        return predict(core.to(job.accelerator.device), _batches(job, job.opened.test), rows, job.accelerator)
+    assert job.solution.Estimator is not None
+    estimator = job.solution.Estimator(job.config, wanted)
+    estimator.load_state_dict({name: value.numpy() for name, value in weights.items()})
+    return np.asarray(estimator.predict(_arrays(job, job.opened.test, rows)), np.float32)
+
+
 def _arrays(job: Job, store: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return an Estimator's inputs: windowed tokens (N, W) uint8 and the other arrays."""
     names = job.solution.input_names(job.opened.challenge)

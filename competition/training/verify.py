@@ -1,0 +1,68 @@
+"""Predict a submission again from the weights of its run, and say how far it is from what was submitted."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from competition.data.challenge import OpenChallenge
+from competition.data.folds import FoldTable
+from competition.data.store import file_digest
+from competition.errors import InputError
+from competition.judging.manifest import Manifest
+from competition.training.cross_validation import Job, predict_test
+from competition.training.processes import make_accelerator
+from competition.training.runs import RECORD
+from competition.training.solution import coerce, load_solution
+
+AGREE = (
+    1e-3  # standard deviations of the predictions: more than another machine's rounding, less than any change
+)
+
+
+class Verdict(NamedTuple):
+    """The largest difference between the file and the weights, and what it may be."""
+
+    difference: float
+    allowed: float
+
+    @property
+    def ok(self) -> bool:
+        return self.difference <= self.allowed
+
+
+def verify(submitted: np.ndarray, manifest: Manifest, challenge: OpenChallenge, runs: Path) -> Verdict:
+    """Compare submitted predictions (N, T) with those of the weights and the source that the run kept.
+
+    Raises InputError where the run is not here, or its weights or source are not those of the manifest.
+    """
+    folder = _find_run(manifest, challenge, runs)
+    solution = load_solution(folder / "source")
+    if solution.digest != manifest.source_digest:
+        raise InputError(f"{solution.folder} is not the source that the manifest names (sha256 differs)")
+    record = json.loads((folder / RECORD).read_text())
+    fields = {name: coerce(solution.Config, name, value) for name, value in record["config"].items()}
+    num_folds = record["num_folds"]
+    nothing = np.empty(0, dtype=np.int64)
+    folds = FoldTable(nothing, nothing.astype(np.uint64), num_folds)
+    accelerator = make_accelerator("auto", record["precision"])
+    job = Job(solution, challenge, solution.Config(**fields), folds, folder, record["seed"], accelerator)
+    again = np.mean([predict_test(job, fold) for fold in range(num_folds)], axis=0, dtype=np.float64)
+    allowed = AGREE * float(submitted.std(axis=0).max())
+    return Verdict(float(np.abs(again - submitted).max()), allowed)
+
+
+def _find_run(manifest: Manifest, challenge: OpenChallenge, runs: Path) -> Path:
+    folder = runs / manifest.challenge / manifest.solution / manifest.run
+    if manifest.kind != "solution" or not manifest.weights:
+        raise InputError(f"{manifest.solution} {manifest.run} has no weights of its own to predict from")
+    if manifest.challenge_digest != challenge.digest:
+        raise InputError(f"{manifest.run} was made for another build of {manifest.challenge!r}")
+    for name, wanted in manifest.weights.items():
+        path = folder / name
+        if not path.exists():
+            raise InputError(f"{path} is not here; wanted the run that made the submission")
+        if file_digest(path) != wanted:
+            raise InputError(f"{path} is not the file that the manifest names (sha256 differs)")
+    return folder
