@@ -41,7 +41,9 @@ def check(arguments: argparse.Namespace) -> int:
     device = make_accelerator(arguments.device, "no").device
     name = arguments.challenge or setting(solution.Config(), "challenge")
     opened = find_challenge(name, arguments.data)
-    config, _ = configure(solution, len(opened.train), settings=arguments.set)
+    config, _ = configure(
+        solution, len(opened.train), settings=arguments.set, tuned_for=opened.challenge.name
+    )
     print(f"{solution.name} on {opened.challenge.name}, {device}", flush=True)
     failed = False
     for finding in make_checks(solution, opened, config, device=device, seconds=arguments.seconds):

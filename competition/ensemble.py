@@ -30,7 +30,7 @@ from competition.judging.answers import has_answers
 from competition.judging.blend import METHODS, all_weights, error_correlation, gather, nested_weights
 from competition.judging.bootstrap import Gain, paired_gain
 from competition.judging.manifest import Manifest, declare, read_manifest
-from competition.judging.metrics import METRICS
+from competition.judging.metrics import METRICS, fitting
 from competition.judging.scoring import score_submission
 from competition.leaderboard import read_board, write_leaderboard
 from competition.submission import read_submission, target_names, test_ids, write_submission
@@ -192,6 +192,7 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
     salt = hashlib.sha256("\n".join([blend.method, *names]).encode()).hexdigest()[:6]
     run = f"{stamp:%Y%m%d-%H%M%S}-{salt}"
     folds = [members.fold == fold for fold in range(int(members.fold.max()) + 1)]
+    metrics = fitting(members.truth)
     manifest = Manifest(
         challenge=challenge.challenge.name,
         challenge_digest=challenge.digest,
@@ -201,10 +202,10 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
         kind="ensemble",
         declared=declare(challenge.challenge),
         config={"method": blend.method, "members": dict(zip(names, blend.weights.tolist(), strict=True))},
-        oof=_scores(members.truth, blend.nested_oof),
+        oof={name: metric.function(members.truth, blend.nested_oof) for name, metric in metrics.items()},
         fold_scores={
-            metric: [METRICS[metric].function(members.truth[rows], blend.nested_oof[rows]) for rows in folds]
-            for metric in _scores(members.truth, blend.nested_oof)
+            name: [metric.function(members.truth[rows], blend.nested_oof[rows]) for rows in folds]
+            for name, metric in metrics.items()
         },
         num_parameters=sum(each.num_parameters or 0 for each in members.manifests),
         train_seconds=sum(each.train_seconds or 0 for each in members.manifests),
@@ -217,13 +218,6 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
     if has_answers(challenge):
         score_submission(path, challenge)
     return path
-
-
-def _scores(truth: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
-    return {
-        name: METRICS[name].function(truth, predictions)
-        for name in ("pearson", "spearman", "mse", "r2", "R2", "mae")
-    }
 
 
 def _methods(found: Sequence[Blend], metric: str) -> Table:

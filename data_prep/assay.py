@@ -1,11 +1,13 @@
 """The simulated assay: promoters with planted sites, and the reads that measure them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from competition.data.hashing import hash_text
 from competition.data.tokens import BASES, COMPLEMENT, encode
+from competition.judging.metrics import METRICS
 from data_prep.thermodynamics import TOP_BIN
 from data_prep.yeast_factors import FACTORS
 
@@ -106,3 +108,8 @@ def measure(truth: np.ndarray, reads: np.ndarray, rng: np.random.Generator) -> n
     cells = truth[:, None] + CELL_NOISE * rng.standard_normal((len(truth), most))
     bins = cells.round().clip(0, TOP_BIN)
     return np.where(np.arange(most) < reads[:, None], bins, 0).sum(1) / reads
+
+
+def ceiling(truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """Score the noiseless truth (N,) against the measured answers (N,), by each of these metrics."""
+    return {name: float(METRICS[name].function(answers[:, None], truth[:, None])) for name in names}

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.judging.metrics import METRICS
-from data_prep.assay import generator
+from data_prep.assay import ceiling, generator
 from data_prep.gene_sequences import BLOCK_GENES, GC_SPREAD, MEAN_GC, Planted, draw_genes, site_table
 
 LEFT, RIGHT = 70_000, 25_000  # bases before and after the TSS
@@ -27,6 +26,9 @@ NOISE = 0.35  # of the measured log10 expression
 TEST_CHROMOSOMES = ("chr3", "chr8", "chr16")
 TRAIN_CHROMOSOMES = tuple(f"chr{i}" for i in range(1, 23) if f"chr{i}" not in TEST_CHROMOSOMES)
 NUM_TEST = 300
+
+
+CEILINGS = ("pearson", "spearman", "mse", "r2", "R2")  # scores whose best value is declared
 
 
 class Block(NamedTuple):
@@ -56,7 +58,7 @@ def build(folder: Path, *, seed: int = 0, num_train: int = 1_200, overwrite: boo
     """Write the challenge folder: the same bytes for the same seed and number of genes."""
     test = list(draw_blocks(NUM_TEST, seed=seed, part="test", chromosomes=TEST_CHROMOSOMES))
     truth, answers = (np.concatenate([getattr(b, name) for b in test]) for name in ("truth", "label"))
-    with create_challenge(folder, declare(ceiling(truth, answers)), overwrite=overwrite) as writer:
+    with create_challenge(folder, declare(ceiling(truth, answers, CEILINGS)), overwrite=overwrite) as writer:
         tables = []
         train = draw_blocks(num_train, seed=seed, part="train", chromosomes=TRAIN_CHROMOSOMES)
         for part, store, blocks in (("train", writer.train, train), ("test", writer.test, test)):
@@ -116,9 +118,3 @@ def declare(ceiling: dict[str, float]) -> Challenge:
         near_duplicates=False,  # random bases: no two genes share a stretch, and chromosomes share a fold
         ceiling=ceiling,
     )
-
-
-def ceiling(truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    """Score the noiseless truth against the measured answers, by every score that is declared."""
-    names = ("pearson", "spearman", "mse", "r2", "R2")
-    return {name: float(METRICS[name].function(answers[:, None], truth[:, None])) for name in names}

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.judging.metrics import METRICS
-from data_prep.assay import generator
+from data_prep.assay import ceiling, generator
 from data_prep.gene_sequences import BLOCK_GENES, draw_bases, draw_genes
 
 HALF = 5_000  # bases before the TSS, and from it on
@@ -32,6 +31,9 @@ STABLE_GC = 0.06  # what one standard deviation of stability adds to it
 DEPTH = 4.0  # reads in a bin of a strong peak
 OVERDISPERSION = 0.5  # variance of the factor by which counts of a mark of one row differ from Poisson's
 NOISE = 0.2  # of the measured log expression
+
+
+CEILINGS = ("mse", "pearson", "spearman", "R2")  # scores whose best value is declared
 
 
 class Genes(NamedTuple):
@@ -75,7 +77,7 @@ def build(folder: Path, *, seed: int = 0, num_genes: int = 800, overwrite: bool 
     names = [row_names(test[0], "train"), row_names(test[1], "test")]
     truth, answers = (np.concatenate([getattr(rows, name) for rows in test]) for name in ("truth", "label"))
     ids = [name for part in names for name in part]
-    with create_challenge(folder, declare(ceiling(truth, answers)), overwrite=overwrite) as writer:
+    with create_challenge(folder, declare(ceiling(truth, answers, CEILINGS)), overwrite=overwrite) as writer:
         length = np.full(max(num_genes, NUM_NEW_GENES), 2 * HALF)
         writer.train.append_sequences(seen.tokens, length[:num_genes])
         writer.train.append_rows(
@@ -182,9 +184,3 @@ def declare(ceiling: dict[str, float]) -> Challenge:
         near_duplicates=False,  # one gene's rows share its group; random bases share nothing else
         ceiling=ceiling,
     )
-
-
-def ceiling(truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    """Score the noiseless truth against the measured answers."""
-    names = ("mse", "pearson", "spearman", "R2")
-    return {name: float(METRICS[name].function(answers[:, None], truth[:, None])) for name in names}

@@ -316,6 +316,14 @@ def test_the_command_prints_a_line_for_each_check(wrong, status, toy, tmp_path, 
     assert ("FAIL  gradients" in capsys.readouterr().out) == bool(status)
 
 
+def test_the_command_checks_what_was_tuned_for_the_challenge(toy, tmp_path, capsys):
+    folder = tmp_path / "toy"
+    write_solution(folder, MODEL)
+    (folder / "tuned.toml").write_text("[toy]\nfilters = 3\n")
+    assert program.main([str(folder), "--challenge", str(toy.folder), "--device", "cpu"]) == 2
+    assert "wanted an even number" in capsys.readouterr().err
+
+
 def test_the_command_says_what_is_no_solution(tmp_path, capsys):
     assert program.main([str(tmp_path)]) == 2
     assert "is not a solution" in capsys.readouterr().err
