@@ -8,6 +8,7 @@ poly-A, join nothing.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -42,7 +43,7 @@ def relatives(tokens: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.n
         stop = start + step
         core, core_lengths = strip(tokens[start:stop], lengths[start:stop], left, right)
         hashes.append(hash_either_strand(core, core_lengths))
-        row, values = _signatures(core, exact)
+        row, _, values, _ = signatures(core, exact)
         highest = values >> np.uint64(60)
         for number in range(BUCKETS):
             mine = highest == number
@@ -97,6 +98,8 @@ def _constant(columns: Iterator[np.ndarray]) -> int:
 def strip(tokens: np.ndarray, lengths: np.ndarray, left: int, right: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut bases off both ends of left-aligned tokens (N, L); what is too short to cut stays whole."""
     lengths = np.asarray(lengths, dtype=np.int64)
+    if left == right == 0:
+        return np.asarray(tokens), lengths
     long = lengths > left + right
     start = np.where(long, left, 0)[:, None]
     kept = np.where(long, lengths - left - right, lengths)
@@ -105,31 +108,42 @@ def strip(tokens: np.ndarray, lengths: np.ndarray, left: int, right: int) -> tup
     return np.where(column < kept[:, None], moved, np.uint8(PAD)), kept
 
 
-def _signatures(tokens: np.ndarray, exact: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return (row, hash) of the stretches of tokens (N, L) that are compared."""
-    hashes = stretch_hashes(tokens)
-    if exact or not hashes.shape[1]:
-        keep = hashes != NOTHING
-    else:
-        hashes = _slide(hashes, min(WINDOW, hashes.shape[1]), np.minimum, 1)
-        keep = hashes != NOTHING
-        keep[:, 1:] &= hashes[:, 1:] != hashes[:, :-1]
-    return np.nonzero(keep)[0], hashes[keep]
+class Signatures(NamedTuple):
+    """The stretches that are compared, each (M,)."""
+
+    row: np.ndarray
+    start: np.ndarray  # of its first base
+    hash: np.ndarray  # uint64
+    flipped: np.ndarray  # bool: it was hashed as it reads on the other strand
 
 
-def stretch_hashes(tokens: np.ndarray) -> np.ndarray:
+def signatures(tokens: np.ndarray, exact: bool) -> Signatures:
+    """Return the stretches of tokens (N, L) that are compared: all, or those smallest in some window."""
+    hashes, flipped = stretch_hashes(tokens)
+    keep = hashes != NOTHING
+    if not exact and hashes.shape[1]:
+        width = min(WINDOW, hashes.shape[1])
+        smallest = np.pad(_slide(hashes, width, np.minimum, 1), ((0, 0), (width - 1, width - 1)))
+        keep &= hashes == _slide(smallest, width, np.maximum, 1)
+    row, start = np.nonzero(keep)
+    return Signatures(row, start, hashes[keep], flipped[keep])
+
+
+def stretch_hashes(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hash every stretch of K bases, the same for both strands: (N, L - K + 1) uint64.
 
-    NOTHING where a stretch holds anything but A, C, G and T or is of low complexity.
+    NOTHING where a stretch holds anything but A, C, G and T or is of low complexity. The second array says
+    which stretches were hashed as they read on the other strand.
     """
     if tokens.shape[1] < K:
-        return np.empty((len(tokens), 0), dtype=np.uint64)
+        return np.empty((len(tokens), 0), dtype=np.uint64), np.empty((len(tokens), 0), dtype=bool)
     base = (tokens & 3).astype(np.uint64)
     forward, backward = _spell(base, K), _spell(np.uint64(3) - base, K, backward=True)
     triplets = np.uint64(1) << _spell(base, 3)
     rich = np.bitwise_count(_slide(triplets, K - 2, np.bitwise_or, 1)) >= MIN_TRIPLETS
     legal = _slide(tokens < 4, K, np.logical_and, 1)
-    return np.where(rich & legal, mix(np.minimum(forward, backward)), NOTHING)
+    hashes = np.where(rich & legal, mix(np.minimum(forward, backward)), NOTHING)
+    return hashes, backward < forward
 
 
 def _spell(base: np.ndarray, length: int, *, backward: bool = False) -> np.ndarray:

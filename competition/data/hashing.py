@@ -1,6 +1,7 @@
 """Stable 64-bit hashes of sequences and text: the same on every platform and in every challenge."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,10 +46,24 @@ def hash_text(texts: Sequence[str]) -> np.ndarray:
     return _zobrist(np.frombuffer(encoded.tobytes(), np.uint8).reshape(-1, width), 256, 0)
 
 
-def _zobrist(symbols: np.ndarray, alphabet: int, padding: int) -> np.ndarray:
-    width = symbols.shape[1]
+def hash_bytes(values: np.ndarray) -> np.ndarray:
+    """Hash rows of numbers (N, ...) by their bytes: (N,) uint64."""
+    step = max(1, BLOCK_SYMBOLS // max(values[:1].nbytes, 1))
+    blocks = (np.ascontiguousarray(values[start : start + step]) for start in range(0, len(values), step))
+    parts = [_zobrist(block.view(np.uint8).reshape(len(block), -1), 256, 0) for block in blocks]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+
+
+@lru_cache(maxsize=2)
+def _random_numbers(width: int, alphabet: int, padding: int) -> np.ndarray:
     table = mix(np.arange(width * alphabet, dtype=np.uint64)).reshape(width, alphabet)
     table[:, padding] = 0
+    return table
+
+
+def _zobrist(symbols: np.ndarray, alphabet: int, padding: int) -> np.ndarray:
+    width = symbols.shape[1]
+    table = _random_numbers(width, alphabet, padding)
     column, step = np.arange(width), max(1, BLOCK_SYMBOLS // max(width, 1))
     parts = [
         table[column, symbols[start : start + step]].sum(axis=1, dtype=np.uint64)

@@ -15,7 +15,7 @@ class Tracker:
     def __init__(self, title: str, total: int, *, shown: bool = True, console: Console | None = None) -> None:
         self.title, self.total, self.shown = title, total, shown
         self.console = console or Console()
-        self.done, self.note = 0, ""
+        self.done, self.note = 0.0, ""
         self.started = self.last_line = time.monotonic()
         self.bar: Progress | None = None
         self.task: TaskID | None = None
@@ -28,7 +28,7 @@ class Tracker:
             self.task = self.bar.add_task(self.title, total=self.total, note="")
         return self
 
-    def advance(self, amount: int, note: str = "") -> None:
+    def advance(self, amount: float, note: str = "") -> None:
         """Count amount more of the total as done; note is shown beside the bar."""
         self.done, self.note = self.done + amount, note
         if self.bar is not None and self.task is not None:
