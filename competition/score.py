@@ -9,6 +9,7 @@ without a header (id or sequence, then the value); each may be gzipped.
 import argparse
 import gzip
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,11 +27,7 @@ from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
 from competition.judging.answers import count_look, read_answers
 from competition.judging.scoring import USAGES, Report, score_report, score_submission
-from competition.submission import (
-    read_table,
-    target_names,
-    test_ids,
-)  # fmt: skip
+from competition.submission import NUMBER, read_table, target_names, test_ids
 
 
 def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
@@ -40,9 +37,10 @@ def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
         return _read_json(path, targets)
     first = _first_line(path)
     separator = "\t" if "\t" in first else ","
-    if not _is_number(first.split(separator)[-1]):
+    cells = first.lstrip("\ufeff").split(separator)
+    if "id" in cells or not re.fullmatch(f"{NUMBER}|nan", cells[-1]):
         return _rename_only_column(read_table(path, sep=separator), targets)
-    table = read_table(path, sep=separator, header=None)
+    table = read_table(path, sep=separator, has_header=False)
     if table.shape[1] != 1 + len(targets):
         raise InputError(f"{path} has {table.shape[1]} columns; wanted an id and {', '.join(targets)}")
     table.columns = pd.Index(["id", *targets])
@@ -79,14 +77,6 @@ def _first_line(path: Path) -> str:
             return str(file.readline()).rstrip("\r\n")
     except (UnicodeDecodeError, OSError, EOFError) as error:
         raise InputError(f"{path} cannot be read as text: {error}") from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _rename_only_column(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataFrame:

@@ -30,6 +30,8 @@ from competition.judging.manifest import Manifest, locked, read_manifest, to_jso
 # Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
 FLAT = 1e-6
 NUM_EXAMPLES = 3
+# Python and numpy also read 1_000 and the digits of every script; a typing error should not become a score.
+NUMBER = r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+|[iI][nN][fF]([iI][nN][iI][tT][yY])?)([eE][+-]?[0-9]+)?[ \t]*"
 
 
 def write_submission(
@@ -129,11 +131,11 @@ def _flat_problems(name: str, values: np.ndarray) -> list[str]:
 
 
 def numbers(column: pd.Series) -> pd.Series:
-    """Read a column as float64, every digit counted; what is not a number becomes NaN."""
-    try:
+    """Read a column as float64, every digit counted; what is not written as a number becomes NaN."""
+    if column.dtype.kind in "iuf":
         return column.astype(np.float64)
-    except (ValueError, TypeError):
-        return pd.to_numeric(column, errors="coerce").astype(np.float64)
+    texts = column.astype(str)
+    return texts.where(texts.str.fullmatch(NUMBER), "nan").astype(np.float64)
 
 
 def _count(number: int, noun: str) -> str:
@@ -149,18 +151,25 @@ def _row_examples(column: pd.Series) -> str:
     return _examples([f"row {row}: {str(value)!r}" for row, value in column.iloc[: NUM_EXAMPLES + 1].items()])
 
 
-def read_table(path: Path, **options: Any) -> pd.DataFrame:
+def read_table(path: Path, *, sep: str = ",", has_header: bool = True) -> pd.DataFrame:
     """Read a CSV with every cell as text; InputError where the file is not a table."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig", **options
-            )
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the first
+            table = pd.read_csv(
+                path, sep=sep, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig",
+                header=None,
+            )  # fmt: skip
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; wanted a submission") from None
     except (pd.errors.ParserWarning, ValueError, OSError, EOFError) as error:
         raise InputError(f"{path} cannot be read as a table: {str(error).strip()}") from None
+    if not has_header:
+        return table
+    names = table.iloc[0]
+    if names.duplicated().any():  # pandas would make a name of its own for the second
+        raise InputError(f"{path} has two columns {names[names.duplicated()].iloc[0]!r}; wanted each once")
+    return table.iloc[1:].set_axis(names.tolist(), axis=1).reset_index(drop=True)
 
 
 def check_submission(submission: pd.DataFrame | Path, challenge: OpenChallenge) -> list[str]:
