@@ -5,8 +5,8 @@
 
 Every way of weighting is judged by nested folds: the rows of a fold are blended by the weights that the other
 folds choose. What it gains over the best member and over the plain mean is shown with the interval of 1,000
-resamples. Where nothing is surely better than the plain mean, the plain mean is taken. The result is a
-submission like any other.
+resamples, and so is how few members do as well as the best blend. Where nothing is surely better than the
+plain mean, the plain mean is taken (--take chooses otherwise). The result is a submission like any other.
 """
 
 import argparse
@@ -14,8 +14,9 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,15 +28,28 @@ from competition.data.built_in import find_challenge
 from competition.data.challenge import OpenChallenge
 from competition.errors import InputError, exit_status
 from competition.judging.answers import has_answers
-from competition.judging.blend import METHODS, all_weights, error_correlation, gather, nested_weights
-from competition.judging.bootstrap import Gain, paired_gain
+from competition.judging.blend import (
+    METHODS,
+    Line,
+    Method,
+    error_correlation,
+    fit_line,
+    least_squares,
+    mean_weights,
+    nested_lines,
+    of_size,
+)
+from competition.judging.bootstrap import Gain, interval
 from competition.judging.manifest import Manifest, declare, read_manifest
 from competition.judging.metrics import METRICS, fitting
+from competition.judging.moments import with_rank_mean
+from competition.judging.nested import Judge, Judged
 from competition.judging.scoring import score_submission
 from competition.leaderboard import read_board, write_leaderboard
 from competition.submission import read_submission, target_names, test_ids, write_submission
 
 PIPED_WIDTH = 160  # where there is no terminal
+SHOWN_SIZES = 12
 
 
 class Members(NamedTuple):
@@ -46,18 +60,48 @@ class Members(NamedTuple):
     test: np.ndarray  # (M, K, T)
     truth: np.ndarray  # (N, T)
     fold: np.ndarray  # (N,) from 0
+    group: np.ndarray | None = None  # (N,) dependent rows, drawn whole
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{each.solution}-{each.run}" for each in self.manifests]
 
 
 class Blend(NamedTuple):
-    """One way of weighting and how it does."""
+    """One way of weighting and how it does: in sample, and by nested folds."""
 
     method: str
-    weights: np.ndarray  # (M,)
+    line: Line  # by all folds
+    lines: tuple[Line, ...]  # of each fold by the others
     in_sample: float
-    nested: float
-    nested_oof: np.ndarray  # (N, T): every fold by the weights of the others
-    over_best: Gain
-    over_mean: Gain
+    nested: Judged
+
+
+class Verdict(NamedTuple):
+    """All ways of weighting, judged on the same resamples."""
+
+    metric: str
+    blends: tuple[Blend, ...]  # the plain mean first
+    growing: tuple[Blend, ...]  # mean or least squares of one member, of two, ... by what helps most
+    best_single: Judged
+    errors: np.ndarray  # (M, M) correlation
+
+    def gain(self, over: Judged, of: Judged) -> Gain:
+        """Return by how much the second is better than the first, and its interval."""
+        sign = 1 if METRICS[self.metric].direction == "maximize" else -1
+        return Gain(sign * (of.value - over.value), *interval(sign * (of.draws - over.draws)))
+
+    @property
+    def best(self) -> Blend:
+        """The best by nested folds, whatever its size."""
+        plain = self.blends[0].nested
+        return max((*self.blends, *self.growing), key=lambda each: self.gain(plain, each.nested).value)
+
+    @property
+    def smallest(self) -> Blend:
+        """The blend of the fewest members that is not surely worse than the best."""
+        best = self.best.nested
+        return next(each for each in (*self.growing, self.best) if self.gain(each.nested, best).low <= 0)
 
 
 def choose_files(challenge: str, submissions: Path, members: Sequence[Path], top: int) -> list[Path]:
@@ -89,6 +133,7 @@ def read_members(paths: Sequence[Path], challenge: OpenChallenge, runs: Path) ->
         np.stack(tests),
         np.asarray(challenge.train.target, dtype=np.float64),
         frames[0]["fold"].to_numpy(np.int64),
+        challenge.train.rows["group"].to_numpy(str) if "group" in challenge.train.rows else None,
     )
 
 
@@ -102,51 +147,42 @@ def _read_oof(runs: Path, manifest: Manifest, challenge: OpenChallenge) -> pd.Da
     return frame
 
 
-def blends(members: Members, metric: str) -> list[Blend]:
+def judge(members: Members, metric: str) -> Verdict:
     """Judge every way of weighting by nested folds."""
-    centred = members.oof - members.oof.mean(1, keepdims=True)
-    truth = members.truth - members.truth.mean(0)
-    num_targets = truth.shape[1]
-    folds = gather(
-        centred.reshape(len(centred), -1), truth.ravel(), np.repeat(members.fold, num_targets)
-    )  # targets share the weights, and each has its own mean
-    score, sign = METRICS[metric].function, 1 if METRICS[metric].direction == "maximize" else -1
-    best = max(range(len(centred)), key=lambda number: sign * score(members.truth, members.oof[number]))
-    plain = members.oof.mean(0)
-    found = []
-    for name, method in METHODS.items():
-        weights, nested = all_weights(folds, method), np.empty_like(plain)
-        for fold, each in enumerate(nested_weights(folds, method)):
-            rows = members.fold == fold
-            nested[rows] = apply(members, each, members.oof[:, rows], exclude=rows)
-        gains = [
-            paired_gain(metric, members.truth, other, nested, higher_is_better=sign > 0)
-            for other in (members.oof[best], plain)
-        ]
-        in_sample = score(members.truth, apply(members, weights, members.oof))
-        found.append(Blend(name, weights, in_sample, score(members.truth, nested), nested, *gains))
-    return found
+    judged = Judge(metric, with_rank_mean(members.oof), members.truth, members.fold, members.group)
+    num_folds, count = judged.moments.num_folds, len(members.oof)
+    sign = 1 if METRICS[metric].direction == "maximize" else -1
+
+    def blend(name: str, method: Method) -> Blend:
+        line, lines = fit_line(judged.moments, method), nested_lines(judged.moments, method)
+        return Blend(name, line, tuple(lines), judged([line] * num_folds).value, judged(lines))
+
+    def blend_of_size(size: int) -> Blend:
+        ways = {f"mean of {size}": mean_weights, f"least squares of {size}": least_squares}
+        both = [blend(name, partial(of_size, size, method)) for name, method in ways.items()]
+        return max(both, key=lambda each: sign * each.nested.value)
+
+    no_shift = np.zeros(members.truth.shape[1])
+    singles = [judged([Line(row, no_shift)] * num_folds) for row in np.eye(count + 1)[:count]]
+    return Verdict(
+        metric,
+        tuple(blend(name, method) for name, method in METHODS.items()),
+        tuple(map(blend_of_size, range(1, count + 1))),
+        max(singles, key=lambda each: sign * each.value),
+        error_correlation(judged.moments),
+    )
 
 
-def apply(
-    members: Members, weights: np.ndarray, predictions: np.ndarray, *, exclude: np.ndarray | None = None
-) -> np.ndarray:
-    """Blend predictions (M, K, T) around the means of the out-of-fold rows, those of exclude (N,) left out.
-
-    Weights that do not sum to one shrink or stretch around the mean of the truth, never around zero.
-    """
-    kept = slice(None) if exclude is None else ~exclude
-    middle = members.oof[:, kept].mean(1)[:, None]  # (M, 1, T)
-    target = members.truth[kept].mean(0)
-    if np.isclose(weights.sum(), 1):
-        target = np.tensordot(weights, middle[:, 0], 1)
-    return np.asarray(target + np.tensordot(weights, predictions - middle, 1))
-
-
-def choose(found: Sequence[Blend]) -> Blend:
-    """Return the best by nested folds among those surely better than the plain mean, or the plain mean."""
-    sure = [blend for blend in found if blend.over_mean.low > 0]
-    return max(sure, key=lambda blend: blend.over_mean.value, default=found[0])
+def choose(verdict: Verdict, wanted: str) -> Blend:
+    """Return the blend of a name; for auto the best one surely better than the plain mean, or that mean."""
+    if wanted == "smallest":
+        return verdict.smallest
+    if wanted != "auto":
+        return next(blend for blend in verdict.blends if blend.method == wanted)
+    plain = verdict.blends[0]
+    gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in verdict.blends]
+    sure = [(gain.value, blend) for gain, blend in gains if gain.low > 0]
+    return max(sure, key=lambda each: each[0], default=(0.0, plain))[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,6 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("challenge")
     add("--members", type=Path, nargs="+", default=[], metavar="CSV", help="submissions to blend")
     add("--top", type=int, default=5, help="or the first so many of the board (default: %(default)s)")
+    add("--take", choices=("auto", "smallest", *METHODS), default="auto",
+        help="which blend becomes the submission (default: %(default)s)")  # fmt: skip
     add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
     add("--runs", type=Path, default=Path("runs"), help="folder of runs (default: %(default)s)")
     add("--submissions", type=Path, default=Path("submissions"), help="(default: %(default)s)")
@@ -174,11 +212,14 @@ def _run(options: argparse.Namespace) -> None:
     paths = choose_files(name, options.submissions, options.members, options.top)
     members = read_members(paths, challenge, options.runs)
     metric = challenge.challenge.primary.metric
-    found = blends(members, metric)
-    chosen = choose(found)
+    verdict = judge(members, metric)
+    chosen = choose(verdict, options.take)
     wide = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(markup=False, highlight=False, width=wide)
-    console.print(_methods(found, metric), _weights(members, found), _errors(members))
+    console.print(_methods(verdict), _weights(members, verdict), _sizes(members, verdict))
+    console.print(_errors(members, verdict))
+    best, smallest = verdict.best, verdict.smallest
+    console.print(f"smallest within noise of the best ({best.method}): {smallest.method}")
     console.print(f"taken: {chosen.method}")
     path = submit(options.submissions / name, challenge, members, chosen)
     write_leaderboard(options.submissions)
@@ -188,10 +229,13 @@ def _run(options: argparse.Namespace) -> None:
 def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blend) -> Path:
     """Write the blend as a submission with a manifest, and have it scored where the answers are here."""
     stamp = datetime.now(UTC)
-    names = [f"{each.solution}-{each.run}" for each in members.manifests]
-    salt = hashlib.sha256("\n".join([blend.method, *names]).encode()).hexdigest()[:6]
+    weights = dict(zip([*members.names, "rank mean"], blend.line.weights.tolist(), strict=True))
+    salt = hashlib.sha256("\n".join([blend.method, *members.names]).encode()).hexdigest()[:6]
     run = f"{stamp:%Y%m%d-%H%M%S}-{salt}"
     folds = [members.fold == fold for fold in range(int(members.fold.max()) + 1)]
+    columns, oof = with_rank_mean(members.oof), np.empty_like(members.truth)
+    for rows, line in zip(folds, blend.lines, strict=True):
+        oof[rows] = line(columns[:, rows])
     metrics = fitting(members.truth)
     manifest = Manifest(
         challenge=challenge.challenge.name,
@@ -201,10 +245,10 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
         created=stamp.isoformat(timespec="seconds"),
         kind="ensemble",
         declared=declare(challenge.challenge),
-        config={"method": blend.method, "members": dict(zip(names, blend.weights.tolist(), strict=True))},
-        oof={name: metric.function(members.truth, blend.nested_oof) for name, metric in metrics.items()},
+        config={"method": blend.method, "members": {name: x for name, x in weights.items() if x}},
+        oof={name: metric.function(members.truth, oof) for name, metric in metrics.items()},
         fold_scores={
-            name: [metric.function(members.truth[rows], blend.nested_oof[rows]) for rows in folds]
+            name: [metric.function(members.truth[rows], oof[rows]) for rows in folds]
             for name, metric in metrics.items()
         },
         num_parameters=sum(each.num_parameters or 0 for each in members.manifests),
@@ -213,38 +257,60 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
         notes="out-of-fold scores are nested: each fold by the weights that the others choose",
     )
     path = folder / f"ensemble-{run}.csv"
-    predictions = apply(members, blend.weights, members.test)
+    predictions = blend.line(with_rank_mean(members.test))
     write_submission(path, test_ids(challenge), predictions, target_names(challenge.challenge), manifest)
     if has_answers(challenge):
         score_submission(path, challenge)
     return path
 
 
-def _methods(found: Sequence[Blend], metric: str) -> Table:
-    names = ("way", f"{metric}, in sample", "nested folds", "over the best member", "over the plain mean")
+def _methods(verdict: Verdict) -> Table:
+    names = (
+        "way",
+        f"{verdict.metric}, in sample",
+        "nested folds",
+        "over the best member",
+        "over the plain mean",
+    )
     table = Table(*names, box=box.SIMPLE_HEAD)
-    for blend in found:
-        both = (blend.over_best, blend.over_mean)
-        gains = [f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})" for gain in both]
-        table.add_row(blend.method, f"{blend.in_sample:.4f}", f"{blend.nested:.4f}", *gains)
+    for blend in verdict.blends:
+        others = (verdict.best_single, verdict.blends[0].nested)
+        gains = [_spell(verdict.gain(other, blend.nested)) for other in others]
+        table.add_row(blend.method, f"{blend.in_sample:.4f}", f"{blend.nested.value:.4f}", *gains)
     return table
 
 
-def _weights(members: Members, found: Sequence[Blend]) -> Table:
-    table = Table("member", *(blend.method for blend in found), title="weights", box=box.SIMPLE_HEAD)
-    for number, manifest in enumerate(members.manifests):
-        table.add_row(f"{manifest.solution}-{manifest.run}", *(f"{b.weights[number]:.3f}" for b in found))
+def _spell(gain: Gain) -> str:
+    return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+
+
+def _weights(members: Members, verdict: Verdict) -> Table:
+    weighted = [blend for blend in verdict.blends if not blend.line.weights[-1]]
+    table = Table("member", *(blend.method for blend in weighted), title="weights", box=box.SIMPLE_HEAD)
+    for number, name in enumerate(members.names):
+        table.add_row(name, *(f"{blend.line.weights[number]:.3f}" for blend in weighted))
     return table
 
 
-def _errors(members: Members) -> Any:
-    num_targets = members.truth.shape[1]
-    flat = members.oof.reshape(len(members.oof), -1)
-    matrix = error_correlation(gather(flat, members.truth.ravel(), np.repeat(members.fold, num_targets)))
+def _sizes(members: Members, verdict: Verdict) -> Table:
+    """Show what each further member brings, the mean or by least squares, whichever is better."""
+    names = ("blend", "adds", f"nested {verdict.metric}", f"over {verdict.best.method}")
+    table = Table(*names, title="how many are needed", box=box.SIMPLE_HEAD)
+    known = np.zeros(len(members.manifests), dtype=bool)
+    for blend in verdict.growing[:SHOWN_SIZES]:
+        taken = blend.line.weights[:-1] > 0
+        gain = _spell(verdict.gain(verdict.best.nested, blend.nested))
+        added = [name for name, new in zip(members.names, taken & ~known, strict=True) if new]
+        table.add_row(blend.method, ", ".join(added) or "-", f"{blend.nested.value:.4f}", gain)
+        known |= taken
+    return table
+
+
+def _errors(members: Members, verdict: Verdict) -> Table:
     names = [manifest.solution for manifest in members.manifests]
     table = Table("", *names, title="correlation of errors", box=box.SIMPLE_HEAD)
-    for manifest, row in zip(members.manifests, matrix, strict=True):
-        table.add_row(manifest.solution, *(f"{value:.2f}" for value in row))
+    for name, row in zip(names, verdict.errors, strict=True):
+        table.add_row(name, *(f"{value:.2f}" for value in row))
     return table
 
 

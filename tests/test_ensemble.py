@@ -10,17 +10,22 @@ from scipy.optimize import nnls
 
 from competition import run as program
 from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.ensemble import Members, apply, blends, choose, main
+from competition.ensemble import Members, choose, judge, main
 from competition.judging.blend import (
     METHODS,
     correlation,
     error_correlation,
-    gather,
     hill_climb,
     least_squares,
-    nested_weights,
+    mean_weights,
+    nested_lines,
+    of_size,
 )
+from competition.judging.bootstrap import draw_counts, resample
 from competition.judging.manifest import Manifest, read_manifest
+from competition.judging.metrics import METRICS
+from competition.judging.moments import _chunks, gather, with_rank_mean
+from competition.judging.nested import OF_SUMS, Judge
 
 NUM_ROWS = 600
 SOLUTION = """
@@ -66,30 +71,105 @@ def sample(*noises: float, seed: int = 0, shared: float = 0.0) -> Members:
     return Members(manifests, oof, oof[:, :50], truth, rng.integers(0, 4, NUM_ROWS))
 
 
-def sums(members: Members):
-    return gather(members.oof[:, :, 0], members.truth[:, 0], members.fold)
+def columns_of(members: Members):
+    return with_rank_mean(members.oof)
+
+
+def moments(members: Members):
+    return gather(columns_of(members), members.truth, members.fold, members.group)
+
+
+def covariance(members: Members):
+    return moments(members).sums().covariance()
+
+
+def by_name(members: Members, metric: str = "pearson"):
+    verdict = judge(members, metric)
+    return verdict, {blend.method: blend for blend in verdict.blends}
+
+
+def test_sums_are_those_of_the_rows_whatever_the_chunks():
+    members = sample(0.5, 1, 2)
+    rows = members.fold != 2
+    table = np.concatenate([columns_of(members), members.truth[None]])[:, rows, 0]
+    sums = moments(members).sums(without=2)
+    assert sums.count == rows.sum()
+    np.testing.assert_allclose(sums.covariance(), np.cov(table, bias=True), atol=1e-12)
+    np.testing.assert_allclose(sums.mean() + moments(members).middle, table.mean(1)[None], atol=1e-12)
+
+
+def test_targets_are_each_taken_around_their_own_mean():
+    members = sample(0.5, 1)
+    two = members._replace(
+        oof=np.concatenate([members.oof, members.oof + 9], axis=2),
+        truth=np.concatenate([members.truth, members.truth + 5], axis=1),
+    )
+    np.testing.assert_allclose(covariance(two), 2 * covariance(members), atol=1e-10)
+
+
+def test_rows_of_a_group_share_a_chunk():
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 5000, 20_000)
+    chunk = _chunks(group % 4, group)
+    assert 950 < len(np.unique(chunk)) <= 1000
+    pairs = np.unique(np.stack([group, chunk]), axis=1)
+    assert pairs.shape[1] == len(np.unique(group))
 
 
 def test_a_blend_scores_by_moments_what_it_scores_by_rows():
-    members, weights = sample(0.5, 1, 2), np.array([0.6, 0.3, 0.1])
-    total = sum(sums(members)[1:], sums(members)[0])
-    blend = np.tensordot(weights, members.oof, 1)[:, 0]
-    assert correlation(total, weights) == pytest.approx(np.corrcoef(blend, members.truth[:, 0])[0, 1])
+    members, weights = sample(0.5, 1, 2), np.array([0.6, 0.3, 0.1, 0])
+    blend = np.tensordot(weights[:3], members.oof, 1)[:, 0]
+    wanted = np.corrcoef(blend, members.truth[:, 0])[0, 1]
+    assert correlation(covariance(members), weights) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("metric", OF_SUMS)
+@pytest.mark.parametrize("method", METHODS)
+def test_nested_scores_by_moments_are_those_of_the_rows(metric, method):
+    members = sample(0.5, 1, 2)
+    members = members._replace(truth=3 * members.truth + 100)
+    judged = Judge(metric, columns_of(members), members.truth, members.fold)
+    lines = nested_lines(judged.moments, METHODS[method])
+    wanted = score(metric, members.truth, judged.predict(lines))
+    assert judged(lines).value == pytest.approx(wanted, abs=1e-10)
+
+
+def score(metric: str, truth: np.ndarray, prediction: np.ndarray) -> float:
+    return METRICS[metric].function(truth, prediction)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "mse"])
+def test_resamples_of_chunks_are_as_wide_as_those_of_rows(metric):
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(8000, 1))
+    oof = np.stack([truth + noise * rng.normal(size=truth.shape) for noise in (0.5, 0.8)])
+    members = sample(1, 1)._replace(oof=oof, truth=truth, fold=rng.integers(0, 4, 8000))
+    judged = Judge(metric, columns_of(members), truth, members.fold)
+    chunked = judged(nested_lines(judged.moments, METHODS["mean"])).draws
+    by_rows = resample(metric, truth, [oof.mean(0)], draw_counts(8000))[0]
+    assert chunked.std() == pytest.approx(by_rows.std(), rel=0.12)
+
+
+def test_a_metric_of_ranks_is_judged_by_the_rows():
+    members = sample(0.5, 1)
+    _, found = by_name(members, "spearman")
+    nested = found["mean"].nested
+    assert nested.value == pytest.approx(score("spearman", members.truth, members.oof.mean(0)))
+    assert nested.draws.std() > 0
 
 
 def test_least_squares_are_those_of_the_rows():
     members = sample(0.5, 1, 2)
-    total = sum(sums(members)[1:], sums(members)[0])
     x, y = members.oof[:, :, 0].T, members.truth[:, 0]
     wanted, _ = nnls(x - x.mean(0), y - y.mean())
-    np.testing.assert_allclose(least_squares(total), wanted, atol=1e-8)
+    np.testing.assert_allclose(least_squares(covariance(members))[:3], wanted, atol=1e-8)
 
 
 def test_hill_climbing_takes_the_steps_of_brute_force():
     members = sample(0.7, 0.8, 0.9, 3.0)
-    total, counts, best = sum(sums(members)[1:], sums(members)[0]), np.zeros(4), -np.inf
+    total, counts, best = covariance(members), np.zeros(5), -np.inf
     while counts.sum() < 100:
-        scores = [correlation(total, counts + np.eye(4)[number]) for number in range(4)]
+        scores = [correlation(total, counts + np.eye(5)[number]) for number in range(4)]
         if max(scores) < best + 1e-6:
             break
         best = max(scores)
@@ -97,59 +177,89 @@ def test_hill_climbing_takes_the_steps_of_brute_force():
     np.testing.assert_allclose(hill_climb(total), counts / counts.sum())
 
 
+def test_a_growing_blend_adds_what_helps_the_mean_most_and_weighs_by_least_squares():
+    members = sample(0.7, 0.8, 0.9, 3.0)
+    total, taken = covariance(members), []
+    for size in range(1, 5):
+        left = [number for number in range(4) if number not in taken]
+        taken.append(max(left, key=lambda one: correlation(total, np.eye(5)[[*taken, one]].sum(0))))
+        alone = least_squares(covariance(members._replace(oof=members.oof[taken])))
+        np.testing.assert_allclose(of_size(size, least_squares, total)[taken], alone[:-1])
+        np.testing.assert_allclose(of_size(size, mean_weights, total), np.eye(5)[taken].mean(0))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_weights_of_a_fold_do_not_depend_on_its_own_rows(method):
     members = sample(0.5, 1, 2)
-    spoilt = members.oof.copy()
+    spoilt = columns_of(members)
     spoilt[0, members.fold == 2] *= -1
     honest, other = (
-        nested_weights(sums(each), METHODS[method]) for each in (members, members._replace(oof=spoilt))
+        nested_lines(gather(each, members.truth, members.fold), METHODS[method])
+        for each in (columns_of(members), spoilt)
     )
-    np.testing.assert_allclose(honest[2], other[2], atol=1e-9)
-    assert method == "mean" or not np.allclose(honest[1], other[1])
+    np.testing.assert_allclose(honest[2].weights, other[2].weights, atol=1e-9)
+    np.testing.assert_allclose(honest[2].shift, other[2].shift, atol=1e-9)
+    assert "mean" in method or not np.allclose(honest[1].weights, other[1].weights)
 
 
 def test_independent_errors_average_out_and_the_gain_is_sure():
-    found = {blend.method: blend for blend in blends(sample(1, 1, 1), "pearson")}
-    assert found["mean"].over_best.low > 0.05
-    assert found["mean"].in_sample == pytest.approx(found["mean"].nested)
+    verdict, found = by_name(sample(1, 1, 1))
+    assert verdict.gain(verdict.best_single, found["mean"].nested).low > 0.05
+    assert found["mean"].in_sample == pytest.approx(found["mean"].nested.value)
 
 
 def test_where_nothing_beats_the_plain_mean_it_is_taken():
-    assert choose(blends(sample(1, 1, 1), "pearson")).method == "mean"
+    assert choose(judge(sample(1, 1, 1), "pearson"), "auto").method == "mean"
 
 
 def test_members_of_noise_are_weighted_away():
-    members = sample(0.5, 8, 8, 8)
-    chosen = choose(blends(members, "pearson"))
-    assert chosen.method != "mean" and chosen.weights[0] > 0.9 * chosen.weights.sum()
-    assert abs(chosen.over_best.value) < 0.01
+    verdict = judge(sample(0.5, 8, 8, 8), "pearson")
+    chosen = choose(verdict, "auto")
+    assert chosen.method != "mean" and chosen.line.weights[0] > 0.9 * chosen.line.weights.sum()
+    assert abs(verdict.gain(verdict.best_single, chosen.nested).value) < 0.01
+
+
+def test_the_smallest_blend_leaves_out_what_brings_nothing():
+    assert judge(sample(0.5, 8, 8, 8), "pearson").smallest.method == "mean of 1"
+    twins = sample(1.0, 1.0, seed=5)
+    both = np.concatenate([twins.oof, twins.oof + 1e-3])
+    verdict = judge(twins._replace(oof=both), "pearson")
+    assert verdict.smallest.method == "mean of 2" and choose(verdict, "smallest") == verdict.smallest
+
+
+def test_ranks_save_a_mean_from_a_member_that_shouts():
+    members = sample(0.5, 0.5)
+    loud = members.oof.copy()
+    loud[1, ::50] *= 1000
+    _, found = by_name(members._replace(oof=loud))
+    assert found["rank mean"].nested.value > found["mean"].nested.value + 0.3
+    _, found = by_name(members._replace(oof=loud, truth=10 * members.truth + 50), "mse")
+    assert found["rank mean"].nested.value < 30
 
 
 def test_of_many_members_of_noise_the_gain_is_an_illusion_that_nested_folds_see():
     rng = np.random.default_rng(1)
     members = sample(*[10.0] * 40)._replace(truth=rng.normal(size=(NUM_ROWS, 1)))
-    found = {blend.method: blend for blend in blends(members, "pearson")}
-    assert found["least squares"].in_sample > found["least squares"].nested + 0.05
+    _, found = by_name(members)
+    assert found["least squares"].in_sample > found["least squares"].nested.value + 0.05
 
 
 def test_errors_that_are_shared_are_seen():
-    matrix = error_correlation(sums(sample(0.1, 0.1, shared=1.0)))
-    assert matrix[0, 1] > 0.9
-    assert abs(error_correlation(sums(sample(1.0, 1.0)))[0, 1]) < 0.15
+    assert error_correlation(moments(sample(0.1, 0.1, shared=1.0)))[0, 1] > 0.9
+    assert abs(error_correlation(moments(sample(1.0, 1.0)))[0, 1]) < 0.15
 
 
 def test_least_squares_come_back_in_the_unit_of_the_target():
     members = sample(1.0, 1.0)
     shifted = members._replace(truth=members.truth * 3 + 100)
-    found = {blend.method: blend for blend in blends(shifted, "mse")}
-    assert found["least squares"].nested < 0.7 * shifted.truth.var()
+    _, found = by_name(shifted, "mse")
+    assert found["least squares"].nested.value < 0.7 * shifted.truth.var()
 
 
 def test_equal_predictions_are_left_as_they_are():
-    members = sample(1.0, 2.0)
-    weights = np.array([1.0, 0.0])
-    np.testing.assert_allclose(apply(members, weights, members.test), members.test[0])
+    members = sample(1.0, 1.0)._replace(oof=np.stack([sample(1.0).oof[0]] * 2))
+    line = judge(members, "pearson").blends[0].line
+    np.testing.assert_allclose(line(columns_of(members)), members.oof[0])
 
 
 @pytest.fixture
@@ -193,7 +303,16 @@ def test_an_ensemble_is_a_submission_that_is_scored_and_stands_on_the_board(home
     assert manifest.scores["private"]["r"] > single["scores"]["private"]["r"] + 0.1
     assert manifest.oof["pearson"] > single["oof"]["pearson"] + 0.1
     assert "ensemble" in (home / "submissions/LEADERBOARD.md").read_text()
-    assert "correlation of errors" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "correlation of errors" in shown and "smallest within noise of the best" in shown
+
+
+def test_the_way_of_blending_can_be_chosen(home):
+    assert main(["toy", "--take", "rank mean", *folders(home)]) == 0
+    (path,) = (home / "submissions/toy").glob("ensemble-*.json")
+    manifest = read_manifest(path)
+    assert manifest.config["method"] == "rank mean" and list(manifest.config["members"]) == ["rank mean"]
+    assert manifest.scores["private"]["r"] > 0.5
 
 
 def test_what_cannot_be_blended_is_refused(home, tmp_path, capsys):

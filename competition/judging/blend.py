@@ -1,128 +1,128 @@
-"""Blend members of a board: weights from out-of-fold predictions alone, by second moments.
+"""Ways to weigh the members of a blend: by out-of-fold predictions alone, from second moments."""
 
-All that a weighting needs of the rows is their number, sums and products, fold by fold. They are gathered in
-one pass; after that a step costs nothing in rows, and leaving a fold out is a subtraction.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
 
-BLOCK_ROWS = 65_536
+from competition.judging.moments import Moments
+
 MAX_STEPS = 100  # of hill climbing
 GAIN = 1e-6  # a step must bring so much
 
 
-@dataclass(frozen=True)
-class Sums:
-    """Sums over some rows of members and truth together: the truth is the last column."""
+class Line(NamedTuple):
+    """A prediction from columns, which are the members and last their rank mean: weights, then a shift."""
 
-    count: float
-    total: np.ndarray  # (M + 1,)
-    products: np.ndarray  # (M + 1, M + 1)
+    weights: np.ndarray  # (M + 1,)
+    shift: np.ndarray  # (T,)
 
-    def __add__(self, other: "Sums") -> "Sums":
-        return Sums(self.count + other.count, self.total + other.total, self.products + other.products)
-
-    def __sub__(self, other: "Sums") -> "Sums":
-        return Sums(self.count - other.count, self.total - other.total, self.products - other.products)
-
-    def covariance(self) -> np.ndarray:
-        mean = self.total / self.count
-        return self.products / self.count - np.outer(mean, mean)
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Return predictions (K, T) from columns (M + 1, K, T)."""
+        return np.asarray(np.tensordot(self.weights, columns, 1) + self.shift)
 
 
-def gather(members: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> list[Sums]:
-    """Return the sums of each fold; members (M, N), truth (N,), fold (N,) from 0."""
-    middle = np.append(members.mean(1, dtype=np.float64), truth.mean(dtype=np.float64))
-    found = []
-    for number in range(int(fold.max()) + 1):
-        rows = np.flatnonzero(fold == number)
-        sums = Sums(0, np.zeros(len(middle)), np.zeros((len(middle), len(middle))))
-        for first in range(0, len(rows), BLOCK_ROWS):
-            mine = rows[first : first + BLOCK_ROWS]
-            block = np.concatenate([members[:, mine], truth[None, mine]]).astype(np.float64)
-            block -= middle[:, None]  # products of small numbers keep their digits
-            sums += Sums(block.shape[1], block.sum(1), block @ block.T)
-        found.append(sums)
-    return found
-
-
-def correlation(sums: Sums, weights: np.ndarray) -> float:
-    """Return Pearson's correlation of a blend (weights (M,)) with the truth; 0 where it does not vary."""
-    covariance = sums.covariance()
+def correlation(covariance: np.ndarray, weights: np.ndarray) -> float:
+    """Return Pearson's correlation of a blend (weights (M + 1,)) with the truth; 0 where it does not vary."""
     spread = weights @ covariance[:-1, :-1] @ weights * covariance[-1, -1]
     return float(weights @ covariance[:-1, -1] / np.sqrt(spread)) if spread > 0 else 0.0
 
 
-def mean_weights(sums: Sums) -> np.ndarray:
-    """Return equal weights (M,)."""
-    count = len(sums.total) - 1
-    return np.full(count, 1 / count)
+def mean_weights(covariance: np.ndarray) -> np.ndarray:
+    """Return equal weights of the members (M + 1,)."""
+    count = len(covariance) - 2
+    return np.append(np.full(count, 1 / count), 0)
 
 
-def least_squares(sums: Sums) -> np.ndarray:
-    """Return the weights (M,), none below zero, with the least squared error around the means."""
-    covariance = sums.covariance()
-    values, vectors = np.linalg.eigh(covariance[:-1, :-1])
+def rank_mean(covariance: np.ndarray) -> np.ndarray:
+    """Return weights (M + 1,) of the rank mean alone, in units of the truth."""
+    spread = covariance[-2, -2]
+    weights = np.zeros(len(covariance) - 1)
+    weights[-1] = max(covariance[-2, -1] / spread, 0) if spread > 0 else 0
+    return weights
+
+
+def least_squares(covariance: np.ndarray) -> np.ndarray:
+    """Return the weights (M + 1,), none below zero, with the least squared error around the means."""
+    values, vectors = np.linalg.eigh(covariance[:-2, :-2])
     keep = values > values.max() * 1e-12
     root = np.sqrt(values[keep])
-    weights, _ = nnls((vectors[:, keep] * root).T, vectors[:, keep].T @ covariance[:-1, -1] / root)
-    return weights if weights.any() else mean_weights(sums)
+    weights, _ = nnls((vectors[:, keep] * root).T, vectors[:, keep].T @ covariance[:-2, -1] / root)
+    return np.append(weights, 0) if weights.any() else mean_weights(covariance)
 
 
-def hill_climb(sums: Sums) -> np.ndarray:
-    """Return the weights (M,) of greedy selection with replacement (Caruana et al., ICML 2004).
+def hill_climb(covariance: np.ndarray) -> np.ndarray:
+    """Return the weights (M + 1,) of greedy selection with replacement (Caruana et al., ICML 2004).
 
     Each step adds the member that raises the correlation most, until none does.
     """
-    covariance = sums.covariance()
-    among, toward, truth = covariance[:-1, :-1], covariance[:-1, -1], covariance[-1, -1]
-    counts, best = np.zeros(len(toward)), -np.inf
-    reached, spread, along = np.zeros(len(toward)), 0.0, 0.0  # of the blend so far
-    for _ in range(MAX_STEPS):
-        spreads = spread + 2 * reached + np.diag(among)
-        scores = (along + toward) / np.sqrt(np.maximum(spreads * truth, 1e-300))
-        choice = int(scores.argmax())
-        if scores[choice] < best + GAIN:
+    counts, best = np.zeros(len(covariance) - 1), -np.inf
+    for choice, score in _greedy(covariance, replace=True):
+        if score < best + GAIN:
             break
-        best, spread, along = scores[choice], spreads[choice], along + toward[choice]
-        reached = reached + among[:, choice]
+        best = score
         counts[choice] += 1
     return counts / counts.sum()
 
 
-METHODS: dict[str, Callable[[Sums], np.ndarray]] = {
+def of_size(size: int, method: "Method", covariance: np.ndarray) -> np.ndarray:
+    """Return a method's weights (M + 1,) of so many members, each in turn what helps the mean most."""
+    taken = [choice for choice, _ in _greedy(covariance, replace=False)[:size]]
+    columns = [*taken, len(covariance) - 2, len(covariance) - 1]
+    weights = np.zeros(len(covariance) - 1)
+    weights[taken] = method(covariance[np.ix_(columns, columns)])[:-1]
+    return weights
+
+
+def _greedy(covariance: np.ndarray, *, replace: bool) -> list[tuple[int, float]]:
+    """Return the member that each step adds and the correlation that the sum then has."""
+    among, toward, truth = covariance[:-2, :-2], covariance[:-2, -1], covariance[-1, -1]
+    reached, spread, along = np.zeros(len(toward)), 0.0, 0.0  # of the blend so far
+    free, steps = np.ones(len(toward), dtype=bool), []
+    for _ in range(MAX_STEPS if replace else len(toward)):
+        spreads = spread + 2 * reached + np.diag(among)
+        scores = (along + toward) / np.sqrt(np.maximum(spreads * truth, 1e-300))
+        choice = int(np.where(free, scores, -np.inf).argmax())
+        steps.append((choice, float(scores[choice])))
+        spread, along = spreads[choice], along + toward[choice]
+        reached = reached + among[:, choice]
+        free[choice] = replace
+    return steps
+
+
+Method = Callable[[np.ndarray], np.ndarray]  # covariance -> weights
+METHODS: dict[str, Method] = {
     "mean": mean_weights,
+    "rank mean": rank_mean,
     "least squares": least_squares,
     "hill climbing": hill_climb,
 }
 
 
-def nested_weights(folds: Sequence[Sums], method: Callable[[Sums], np.ndarray]) -> list[np.ndarray]:
-    """Return for each fold the weights that the other folds choose."""
-    total = _sum(folds)
-    return [method(total - fold) for fold in folds]
+def fit_line(moments: Moments, method: Method, *, without: int | None = None) -> Line:
+    """Return the blend that a method chooses by all rows, or by those of the other folds.
+
+    Weights of members that do not sum to one, and those of ranks, act around the means of these rows, so that
+    predictions shrink toward the mean of the truth and not toward zero.
+    """
+    sums = moments.sums(without=without)
+    weights = method(sums.covariance())
+    mean = sums.mean() + moments.middle
+    is_mean = np.isclose(weights[:-1].sum(), 1) and weights[-1] == 0
+    shift = np.zeros(len(mean)) if is_mean else mean[:, -1] - mean[:, :-1] @ weights
+    return Line(weights, shift)
 
 
-def all_weights(folds: Sequence[Sums], method: Callable[[Sums], np.ndarray]) -> np.ndarray:
-    """Return the weights that all folds together choose."""
-    return method(_sum(folds))
+def nested_lines(moments: Moments, method: Method) -> list[Line]:
+    """Return for each fold the blend that the other folds choose."""
+    return [fit_line(moments, method, without=fold) for fold in range(moments.num_folds)]
 
 
-def _sum(folds: Sequence[Sums]) -> Sums:
-    total = folds[0]
-    for fold in folds[1:]:
-        total = total + fold
-    return total
-
-
-def error_correlation(folds: Sequence[Sums]) -> np.ndarray:
+def error_correlation(moments: Moments) -> np.ndarray:
     """Return how the errors of the members (M, M) go together: 1 is the same mistake."""
-    covariance = _sum(folds).covariance()
-    toward, truth = covariance[:-1, -1], covariance[-1, -1]
-    errors = covariance[:-1, :-1] - toward[:, None] - toward + truth
+    covariance = moments.sums().covariance()
+    toward, truth = covariance[:-2, -1], covariance[-1, -1]
+    errors = covariance[:-2, :-2] - toward[:, None] - toward + truth
     scale = np.sqrt(np.diag(errors))
-    return errors / np.outer(scale, scale)
+    return np.asarray(errors / np.outer(scale, scale))

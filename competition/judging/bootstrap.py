@@ -171,7 +171,8 @@ def _rank_correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
             p -= middle
             product = np.einsum("nr,nr->r", mine[place[other.order]], p)
             weight *= p
-            return np.asarray(product / np.sqrt(spread * np.einsum("nr,nr->r", weight, p)))
+            with np.errstate(divide="ignore", invalid="ignore"):  # of this thread
+                return np.asarray(product / np.sqrt(spread * np.einsum("nr,nr->r", weight, p)))
 
         return np.stack(list(RANKING.map(against, others)))
 

@@ -1,0 +1,99 @@
+"""Judge blends by nested folds: the rows of a fold are blended by what the other folds choose."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from competition.judging.blend import Line
+from competition.judging.bootstrap import RESAMPLES, draw_counts, resample
+from competition.judging.metrics import METRICS
+from competition.judging.moments import Moments, gather
+
+
+class Judged(NamedTuple):
+    """A metric of out-of-fold predictions, and its value in every resample, the same for all."""
+
+    value: float
+    draws: np.ndarray  # (R,)
+
+
+class Judge:
+    """Scores blends fold by fold: by moments where the metric is made of them, by the rows otherwise."""
+
+    def __init__(
+        self,
+        metric: str,
+        columns: np.ndarray,
+        truth: np.ndarray,
+        fold: np.ndarray,
+        group: np.ndarray | None = None,
+    ) -> None:
+        self.metric, self.columns, self.truth, self.fold, self.group = metric, columns, truth, fold, group
+        self.moments = gather(columns, truth, fold, group)
+        self.counts = np.concatenate(list(draw_counts(len(self.moments.fold), name="chunks")), axis=1)
+
+    def __call__(self, lines: Sequence[Line]) -> Judged:
+        """Judge predictions that each fold's line makes for its rows."""
+        if self.metric not in OF_SUMS:
+            return self._by_rows(self.predict(lines))
+        parts = _summarise(self.moments, lines)  # (C, T, 6)
+        draws = np.tensordot(self.counts, parts, (0, 0))  # (R, T, 6)
+        of_sums = OF_SUMS[self.metric]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, drawn = (of_sums(*np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))
+        return Judged(float(np.mean(value)), np.mean(drawn, axis=-1))
+
+    def predict(self, lines: Sequence[Line]) -> np.ndarray:
+        """Return the predictions (N, T) that each fold's line makes for its rows."""
+        predictions = np.empty_like(self.truth)
+        for number, line in enumerate(lines):
+            rows = self.fold == number
+            predictions[rows] = line(self.columns[:, rows])
+        return predictions
+
+    def _by_rows(self, predictions: np.ndarray) -> Judged:
+        value = METRICS[self.metric].function(self.truth, predictions)
+        blocks = draw_counts(len(self.truth), group=self.group, resamples=RESAMPLES)
+        return Judged(value, resample(self.metric, self.truth, [predictions], blocks)[0])
+
+
+def _summarise(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
+    """Return what OF_SUMS takes of each chunk (C, T, 6), truth and predictions around the truth's middle."""
+    found = np.empty((*moments.total.shape[:2], 6))
+    for fold, (weights, shift) in enumerate(lines):
+        mine = moments.fold == fold
+        constant = moments.middle[:, :-1] @ weights + shift - moments.middle[:, -1]  # (T,)
+        count, total, products = moments.count[mine, None], moments.total[mine], moments.products[mine]
+        linear = total[..., :-1] @ weights
+        square = np.einsum("m,ctmk,k->ct", weights, products[..., :-1, :-1], weights, optimize=True)
+        p = linear + constant * count
+        pp = square + 2 * constant * linear + constant**2 * count
+        tp = products[..., :-1, -1] @ weights + constant * total[..., -1]
+        n = np.broadcast_to(count, p.shape)
+        found[mine] = np.stack([n, total[..., -1], products[..., -1, -1], p, pp, tp], axis=-1)
+    return found
+
+
+def _pearson(*sums: np.ndarray) -> np.ndarray:
+    n, t, tt, p, pp, tp = sums
+    return np.asarray((tp / n - p * t / n**2) / np.sqrt((tt / n - (t / n) ** 2) * (pp / n - (p / n) ** 2)))
+
+
+def _mse(*sums: np.ndarray) -> np.ndarray:
+    n, _, tt, _, pp, tp = sums
+    return np.asarray((tt - 2 * tp + pp) / n)
+
+
+def _explained(*sums: np.ndarray) -> np.ndarray:
+    n, t, tt, *_ = sums
+    return np.asarray(1 - _mse(*sums) / (tt / n - (t / n) ** 2))
+
+
+# Metrics that are functions of the number, truth, truth squared, prediction, its square and their product.
+OF_SUMS: dict[str, Callable[..., np.ndarray]] = {
+    "pearson": _pearson,
+    "r2": lambda *sums: _pearson(*sums) ** 2,
+    "R2": _explained,
+    "mse": _mse,
+}
