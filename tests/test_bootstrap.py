@@ -29,7 +29,7 @@ def test_every_metric_over_counts_is_the_metric_over_repeated_rows(metric, num_t
     truth, predictions = sample(num_targets=num_targets)
     truth = labels(truth, metric)
     (counts,) = draw_counts(len(truth), resamples=20)
-    wanted = [[repeated(metric, truth, p, row) for row in counts.T] for p in predictions]
+    wanted = [[repeated(metric, truth, p, row) for row in counts] for p in predictions]
     np.testing.assert_allclose(resample(metric, truth, predictions, iter([counts])), wanted, rtol=1e-9)
 
 
@@ -40,7 +40,7 @@ def test_unknown_answers_count_for_nothing(metric):
     truth[:10] = np.nan
     (counts,) = draw_counts(len(truth), resamples=5)
     found = resample(metric, truth, predictions, iter([counts]))
-    alone = resample(metric, truth[10:], [p[10:] for p in predictions], iter([counts[10:]]))
+    alone = resample(metric, truth[10:], [p[10:] for p in predictions], iter([counts[:, 10:]]))
     np.testing.assert_allclose(found, alone)
 
 
@@ -50,7 +50,7 @@ def test_there_is_a_way_to_resample_every_metric():
 
 def test_a_resample_draws_as_many_rows_as_there_are_and_the_same_again():
     (counts,) = draw_counts(50, resamples=30)
-    assert (counts.sum(0) == 50).all()
+    assert (counts.sum(1) == 50).all()
     (again,), (other,) = draw_counts(50, resamples=30), draw_counts(50, resamples=30, name="subset")
     assert (counts == again).all() and (counts != other).any()
 
@@ -58,14 +58,14 @@ def test_a_resample_draws_as_many_rows_as_there_are_and_the_same_again():
 def test_blocks_do_not_change_the_draws(monkeypatch):
     (whole,) = draw_counts(50, resamples=30)
     monkeypatch.setattr("competition.judging.bootstrap.BLOCK_CELLS", 350)
-    np.testing.assert_array_equal(np.concatenate(list(draw_counts(50, resamples=30)), axis=1), whole)
+    np.testing.assert_array_equal(np.concatenate(list(draw_counts(50, resamples=30))), whole)
 
 
 def test_a_group_comes_whole():
     group = np.repeat(np.arange(10), 3)[np.random.default_rng(0).permutation(30)]
     (counts,) = draw_counts(30, group=group, resamples=20)
     for number in range(10):
-        assert (counts[group == number] == counts[group == number][:1]).all()
+        assert (counts[:, group == number] == counts[:, group == number][:, :1]).all()
 
 
 def test_the_interval_of_a_mean_is_that_of_theory():

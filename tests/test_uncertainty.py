@@ -76,7 +76,7 @@ def test_one_draw_of_every_row_once_is_the_score(answers, monkeypatch):
     report = score_report(answers, table(answers, prediction)).scores["private"]
 
     def once(count, **_):
-        yield np.ones((count, 1))
+        yield np.ones((1, count))
 
     monkeypatch.setattr("competition.judging.uncertainty.draw_counts", once)
     draws = resample_scores(answers, [match(answers, table(answers, prediction))], "private", resamples=1)

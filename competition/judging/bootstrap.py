@@ -1,7 +1,7 @@
 """Tell how sure a score or a difference is: scores over resamples of the rows, the same for everybody.
 
 A resample draws as many rows (or groups of dependent rows) as there are, with replacement. It is kept as the
-number of times each row came (N, R), so a metric over it is a weighted metric: moments are matrix products,
+number of times each row came (R, N), so a metric over it is a weighted metric: moments are matrix products,
 and ranks are sums along an order that is found once (Efron and Tibshirani 1993, chapter 13).
 """
 
@@ -17,7 +17,7 @@ from competition.data.hashing import hash_text
 RESAMPLES = 1_000
 LEVEL = 0.95  # of an interval
 RANKING = ThreadPoolExecutor(os.cpu_count(), "ranks")  # numpy lets threads run side by side here
-BLOCK_CELLS = 2_000_000  # counts (resamples times rows) in memory at a time
+BLOCK_CELLS = 500_000  # counts (resamples times rows) at a time: 4 MB, which caches hold
 
 
 class Gain(NamedTuple):
@@ -36,7 +36,7 @@ def draw_counts(
     seed: int = 0,
     name: str = "",
 ) -> Iterator[np.ndarray]:
-    """Yield blocks (N, r) of how often each row comes in each of the resamples.
+    """Yield blocks (r, N) of how often each row comes in each of the resamples.
 
     group (N,) numbers the groups that are drawn whole. The draws depend on (seed, name, resample) alone, so
     that everything scored on the same rows sees the same ones.
@@ -48,10 +48,10 @@ def draw_counts(
     key = int(hash_text([name])[0])
     step = max(1, BLOCK_CELLS // max(num_rows, 1))
     for first in range(0, resamples, step):
-        block = np.empty((num_rows, min(step, resamples - first)))
-        for column in range(block.shape[1]):
-            rng = np.random.default_rng([seed, key, first + column])
-            block[:, column] = np.bincount(rng.integers(0, units, units), minlength=units)[unit]
+        block = np.empty((min(step, resamples - first), num_rows))
+        for row, counts in enumerate(block, start=first):
+            rng = np.random.default_rng([seed, key, row])
+            counts[:] = np.bincount(rng.integers(0, units, units), minlength=units)[unit]
         yield block
 
 
@@ -73,7 +73,7 @@ def resample(
 
 
 def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> "Weighted":
-    """Return what gives the metric (S, r) of each prediction (N, T) for counts (N, r)."""
+    """Return what gives the metric (S, r) of each prediction (N, T) for counts (r, N)."""
     sides = []
     for t in range(truth.shape[1]):
         known = ~np.isnan(truth[:, t])
@@ -83,13 +83,13 @@ def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -
 
     def score(counts: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = [weigh(counts if whole else counts[known]) for known, whole, weigh in sides]
+            values = [weigh(counts if whole else counts[:, known]) for known, whole, weigh in sides]
         return np.mean(values, axis=0)
 
     return score
 
 
-Weighted = Callable[[np.ndarray], np.ndarray]  # counts (N, r) -> values (S, r)
+Weighted = Callable[[np.ndarray], np.ndarray]  # counts (r, N) -> values (S, r)
 
 
 def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
@@ -97,7 +97,7 @@ def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
     columns = np.concatenate([[np.ones_like(truth), truth, truth**2], values, values**2, values * truth])
 
     def score(counts: np.ndarray) -> np.ndarray:
-        sums = columns @ counts
+        sums = columns @ counts.T
         n, t, tt = sums[:3]
         p, pp, tp = np.split(sums[3:], 3)
         product = tp / n - p * t / n**2
@@ -114,7 +114,7 @@ def _squared(truth: np.ndarray, values: np.ndarray) -> Weighted:
 def _mean_of(loss: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Weighted]:
     def weigh(truth: np.ndarray, values: np.ndarray) -> Weighted:
         losses = loss(values - truth)
-        return lambda counts: losses @ counts / counts.sum(0)
+        return lambda counts: losses @ counts.T / counts.sum(1)
 
     return weigh
 
@@ -123,8 +123,8 @@ def _explained(truth: np.ndarray, values: np.ndarray) -> Weighted:
     errors, centred = (values - truth) ** 2, truth - truth.mean()
 
     def score(counts: np.ndarray) -> np.ndarray:
-        spread = centred**2 @ counts - (centred @ counts) ** 2 / counts.sum(0)
-        return 1 - errors @ counts / spread
+        spread = centred**2 @ counts.T - (centred @ counts.T) ** 2 / counts.sum(1)
+        return 1 - errors @ counts.T / spread
 
     return score
 
@@ -145,13 +145,16 @@ class _Ranked(NamedTuple):
         return cls(order, (starts[run], np.append(starts[1:], len(values))[run]))
 
     def ranks(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return counts and mean ranks (N, r) of the rows in every resample, both in this order."""
-        mine = counts[self.order]  # rows of memory: a resample a column keeps this fast
-        total = np.cumsum(mine, axis=0)
+        """Return counts and mean ranks (r, N), around their middle, of the rows in this order."""
+        mine = np.take(counts, self.order, axis=1)
+        total = np.cumsum(mine, axis=1)
+        middle = total[:, -1:] / 2  # and a half, which is the mean rank of any sample
         if self.runs is None:
-            return mine, total - mine / 2 + 0.5
-        before = np.concatenate([np.zeros_like(total[:1]), total])
-        return mine, (before[self.runs[0]] + before[self.runs[1]] + 1) / 2
+            total -= mine / 2
+            total -= middle
+            return mine, total
+        before = np.concatenate([np.zeros_like(total[:, :1]), total], axis=1)
+        return mine, (np.take(before, self.runs[0], 1) + np.take(before, self.runs[1], 1)) / 2 - middle
 
 
 def _rank_correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
@@ -160,19 +163,17 @@ def _rank_correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
     place[own.order] = np.arange(len(truth))
 
     def score(counts: np.ndarray) -> np.ndarray:
-        middle = (counts.sum(0) + 1) / 2  # the mean rank of any sample
         mine, t = own.ranks(counts)
-        t -= middle
         mine *= t
-        spread = np.einsum("nr,nr->r", mine, t)
+        spread = np.einsum("rn,rn->r", mine, t)
+        mine = np.take(mine, place, axis=1)  # in the order of the rows
 
         def against(other: _Ranked) -> np.ndarray:
             weight, p = other.ranks(counts)
-            p -= middle
-            product = np.einsum("nr,nr->r", mine[place[other.order]], p)
+            product = np.einsum("rn,rn->r", np.take(mine, other.order, axis=1), p)
             weight *= p
             with np.errstate(divide="ignore", invalid="ignore"):  # of this thread
-                return np.asarray(product / np.sqrt(spread * np.einsum("nr,nr->r", weight, p)))
+                return np.asarray(product / np.sqrt(spread * np.einsum("rn,rn->r", weight, p)))
 
         return np.stack(list(RANKING.map(against, others)))
 
@@ -183,14 +184,14 @@ def _area(truth: np.ndarray, values: np.ndarray) -> Weighted:
     positive, others = truth == 1, [_Ranked.of(each) for each in values]
 
     def score(counts: np.ndarray) -> np.ndarray:
-        ones = counts[positive].sum(0)
-        zeros = counts.sum(0) - ones
+        ones = counts[:, positive].sum(1)
+        zeros = counts.sum(1) - ones
         above = []
         for other in others:
             weight, p = other.ranks(counts)
             mine = positive[other.order]
-            above.append((weight[mine] * p[mine]).sum(0))
-        return (np.stack(above) - ones * (ones + 1) / 2) / (ones * zeros)
+            above.append((weight[:, mine] * p[:, mine]).sum(1))
+        return np.stack(above) / (ones * zeros) + 0.5
 
     return score
 
@@ -221,7 +222,7 @@ def paired_gain(
     Whole groups (N,) are drawn where they are given. The interval holds the middle 95 % of 1,000 resamples.
     """
     sign = 1 if higher_is_better else -1
-    plain = resample(metric, target, [first, second], iter([np.ones((len(target), 1))]))[:, 0]
+    plain = resample(metric, target, [first, second], iter([np.ones((1, len(target)))]))[:, 0]
     draws = resample(metric, target, [first, second], draw_counts(len(target), group=group, seed=seed))
     low, high = interval(sign * (draws[1] - draws[0]))
     return Gain(float(sign * (plain[1] - plain[0])), low, high)

@@ -31,14 +31,14 @@ class Judge:
     ) -> None:
         self.metric, self.columns, self.truth, self.fold, self.group = metric, columns, truth, fold, group
         self.moments = gather(columns, truth, fold, group)
-        self.counts = np.concatenate(list(draw_counts(len(self.moments.fold), name="chunks")), axis=1)
+        self.counts = np.concatenate(list(draw_counts(len(self.moments.fold), name="chunks")))
 
     def __call__(self, lines: Sequence[Line]) -> Judged:
         """Judge predictions that each fold's line makes for its rows."""
         if self.metric not in OF_SUMS:
             return self._by_rows(self.predict(lines))
         parts = _summarise(self.moments, lines)  # (C, T, 6)
-        draws = np.tensordot(self.counts, parts, (0, 0))  # (R, T, 6)
+        draws = np.tensordot(self.counts, parts, 1)  # (R, T, 6)
         of_sums = OF_SUMS[self.metric]
         with np.errstate(divide="ignore", invalid="ignore"):
             value, drawn = (of_sums(*np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))

@@ -76,8 +76,14 @@ def _resample(
     for block in draw_counts(len(unit.chosen), group=unit.group, resamples=resamples, name=unit.name):
         for key, (columns, score) in judges.items():
             few = score is None or len(columns) < 2
-            parts[key].append(empty[:, : block.shape[1]] if few or score is None else score(block[columns]))
+            parts[key].append(
+                empty[:, : len(block)] if few or score is None else score(_take(block, columns))
+            )
     return {key: np.concatenate(each, axis=1) for key, each in parts.items()}
+
+
+def _take(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return block if np.array_equal(columns, np.arange(block.shape[1])) else np.take(block, columns, axis=1)
 
 
 def _unit(answers: Answers, usage: str, pairs: str | None) -> Unit:
