@@ -81,7 +81,7 @@ def prepare(options: argparse.Namespace) -> None:
                 for split in SPLITS:
                     counts[split] += int((genes.split == split).sum())
         if counts["test"]:
-            writer.write_answers(pd.concat(answers)[["id", "label", "usage"]])
+            writer.write_answers(pd.concat(answers)[["id", "label", "usage", "group"]])
             writer.write_subsets(subsets(pd.concat(answers), writer.challenge))
     cells = len({part.cell for part in parts})
     train = counts["train"] + counts["valid"]
@@ -276,7 +276,8 @@ def write(writer: ChallengeWriter, genes: Genes, cell: str) -> pd.DataFrame:
                 target=None if is_test else genes.label[rows],
                 rows={"id": ids[rows], "group": groups[rows]},
             )
-    return pd.DataFrame({"id": ids[test], "label": genes.label[test], "usage": "private", "cell": cell})
+    columns = {"id": ids[test], "label": genes.label[test], "usage": "private", "group": groups[test]}
+    return pd.DataFrame({**columns, "cell": cell})
 
 
 def add_sequence(store: StoreWriter) -> None:

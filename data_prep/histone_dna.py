@@ -115,7 +115,7 @@ def prepare(options: argparse.Namespace) -> None:
         answers = write_test(writer, test, sequences, seen)
         if options.answers is not None:
             answers["expression"] = read_answers(options.answers, answers.id)
-        writer.write_answers(answers[["id", "expression", "usage"]])
+        writer.write_answers(answers[["id", "expression", "usage", "group"]])
         writer.write_subsets(make_subsets(answers))
         counts = writer.train.num_rows, writer.test.num_rows, answers.expression.notna().sum()
     print(f"{folder}: {counts[0]:,} training rows, {counts[1]:,} test rows, {counts[2]:,} answers known")
@@ -302,6 +302,7 @@ def write_test(
             "id": cell.ids,
             "expression": np.nan if cell.expression is None else cell.expression,
             "usage": "private",
+            "group": cell.genes,
             "gene_seen": np.isin(cell.genes, list(seen.genes)),
             "cell_seen": cell.name in seen.cells,
         }

@@ -358,7 +358,12 @@ def _encode(sequences: pd.Series, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _answers(rows: pd.DataFrame, usage: pd.Series, columns: Columns, path: Path) -> pd.DataFrame:
     values = {number.name: read_numbers(rows, number, path, missing=True) for number in columns.targets}
-    return pd.DataFrame({"id": _ids(rows, columns), **values, "usage": usage.to_list()})
+    frame = pd.DataFrame({"id": _ids(rows, columns), **values, "usage": usage.to_list()})
+    if columns.group is not None:
+        frame["group"] = np.where(
+            rows[columns.group] != "", rows[columns.group], "row " + frame["id"].to_numpy()
+        )
+    return frame
 
 
 def _subset_rows(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:

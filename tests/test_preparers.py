@@ -11,6 +11,7 @@ import pytest
 
 from competition.data.challenge import open_challenge
 from competition.data.tokens import decode
+from competition.judging.answers import read_answers
 from competition.judging.scoring import score
 from data_prep.__main__ import main
 
@@ -54,6 +55,7 @@ def test_a_table_becomes_training_and_test_rows(tmp_path):
     assert opened.train.inputs["content"][:, 0].tolist() == [0, 1, 4]
     truth = pd.DataFrame({"id": ["f", "c", "d"], "expression": [2.5, 1.0, 1.5]})
     assert score(opened, truth)["all"]["pearson"] == pytest.approx(1)
+    assert read_answers(opened).group.tolist() == ["y", "y", "z"]
 
 
 def test_rows_can_be_chosen_and_separators_follow_the_name(tmp_path):

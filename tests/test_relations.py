@@ -90,6 +90,11 @@ def test_a_sequence_whose_rows_are_on_two_sides_is_its_own_relative():
     assert found(each) == {0: ("same", 1), 1: ("same", 0)}
 
 
+def test_rows_without_a_sequence_are_relatives_of_nobody():
+    assert found(part(["N", "N"], [0, 1])) == {}
+    assert found(part(["NNAC", "NNAC"], [0, 1])) == {0: ("same", 1), 1: ("same", 0)}
+
+
 def brute_force(sequences, side):
     """Return the entries that have a relative across sides by looking at every pair, offset and strand."""
     related = set()

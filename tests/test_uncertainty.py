@@ -28,15 +28,15 @@ SCORES = (
 )
 
 
-def build(folder: Path, *, grouped: bool = False) -> Answers:
+def build(folder: Path, *, rows_per_group: int = 0) -> Answers:
     """A challenge with a subset of rows and one of pairs, half of it public."""
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (NUM_ROWS, 30)).astype(np.uint8)
     ids = [f"r{i}" for i in range(NUM_ROWS)]
     answers = pd.DataFrame({"id": ids, "y": rng.normal(size=NUM_ROWS), "usage": ["public", "private"] * 60})
     answers.loc[:4, "y"] = np.nan
-    if grouped:
-        answers["group"] = [f"g{i // 6}" for i in range(NUM_ROWS)]
+    if rows_per_group:
+        answers["group"] = [f"g{i // rows_per_group}" for i in range(NUM_ROWS)]
     few = pd.DataFrame({"subset": "few", "id": ids[20:60], "reference": ""})
     steps = pd.DataFrame({"subset": "steps", "id": ids[60:90], "reference": ids[90:120]})
     challenge = Challenge("toy", (Target("y"),), SCORES, subsets={"few": "rows", "steps": "pairs"})
@@ -94,13 +94,21 @@ def test_every_submission_sees_the_same_resamples(answers):
 
 def test_dependent_rows_widen_the_interval(tmp_path):
     prediction, widths = None, []
-    for grouped in (False, True):
-        answers = build(tmp_path / str(grouped), grouped=grouped)
+    for size in (0, 6):
+        answers = build(tmp_path / str(size), rows_per_group=size)
         error = np.repeat(np.random.default_rng(3).normal(size=(20, 1)), 6, axis=0)  # one a group
         prediction = np.nan_to_num(answers.truth) + error
         low, high = intervals(resample_scores(answers, [prediction], "all", resamples=400))["mse"]
         widths.append(high - low)
     assert widths[1] > 1.5 * widths[0]
+
+
+def test_a_handful_of_groups_are_too_few_to_draw_from(tmp_path):
+    draws = [
+        resample_scores(answers, [predict(answers)], "all", resamples=20)["mse"]
+        for answers in (build(tmp_path / str(size), rows_per_group=size) for size in (0, 30))
+    ]
+    np.testing.assert_array_equal(*draws)
 
 
 def test_only_known_rows_of_the_usage_take_part(answers):

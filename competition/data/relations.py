@@ -22,7 +22,7 @@ from competition.data.groups import (
 )
 from competition.data.hashing import hash_tokens
 from competition.data.store import Store
-from competition.data.tokens import PAD, reverse_complement
+from competition.data.tokens import PAD, N, reverse_complement
 
 TEST = -1  # the side of test rows; folds are 0, 1, ...
 KINDS = ("same", "reverse complement", "shifted", "near-duplicate")
@@ -125,7 +125,8 @@ class _Search:
         mine = np.arange(len(buckets)) % self.num_passes == number
         for first, tokens, lengths in self.blocks():
             if number == 0:
-                own.append(np.stack([hash_tokens(tokens), hash_tokens(reverse_complement(tokens, lengths))]))
+                other = hash_tokens(reverse_complement(tokens, lengths))
+                own.append(np.stack([hash_tokens(tokens), other, (tokens < N).any(axis=1)]))
             for bucket, keys in self._split(self._keys(first, tokens), mine):
                 buckets[bucket].append(keys)
             if advance is not None:
@@ -171,9 +172,10 @@ class _Search:
             candidates.add(entry[one], entry[other], offset, flip)
 
     def _pair_whole(self, hashes: np.ndarray) -> None:
-        """Take as candidates what is equal as a whole; hashes (2, E) of both strands."""
-        own = hashes.min(axis=0)
+        """Take as candidates what is equal as a whole; (3, E): hashes of both strands, and if it has a base."""
+        own = hashes[:2].min(axis=0)
         order = np.argsort(own, kind="stable")
+        order = order[hashes[2][order] > 0]
         kept = _repeated(own[order])
         entry, flipped = order[kept], hashes[1] < hashes[0]
         for candidates, one, other in self._pairs(own[entry], entry):

@@ -10,6 +10,7 @@ from competition.data.challenge import Score
 from competition.judging.answers import Answers, Subset
 from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare
 
+MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from: rows are drawn then
 TIE = 3.0  # Bayes factor under which two submissions are a tie (Rafi et al., Nature Biotechnology 2024)
 
 
@@ -31,8 +32,9 @@ def resample_scores(
 ) -> dict[str, np.ndarray]:
     """Return each declared score (S, R) of each prediction (N, T) in each resample of a usage.
 
-    Rows (groups of rows where answers.csv has a group) are drawn once for all the subsets of rows, so that
-    their overlap is kept; the pairs of a subset are drawn by themselves. NaN where a resample has no value.
+    Rows (groups of rows where answers.csv has twenty or more) are drawn once for all the subsets of rows, so
+    that their overlap is kept; the pairs of a subset are drawn by themselves. NaN where a resample has no
+    value.
     """
     scores = list(answers.challenge.scores if scores is None else scores)
     wanted = {(_base(s.metric), subset) for s in scores for subset in (s.weights or {s.subset: 1.0})}
@@ -91,6 +93,8 @@ def _unit(answers: Answers, usage: str, pairs: str | None) -> Unit:
     subset = answers.subsets[pairs or "all"]
     chosen = np.flatnonzero(known(answers, subset, usage))
     group = answers.group[chosen] if pairs is None and answers.group is not None else None
+    if group is not None and len(np.unique(group)) < MIN_GROUPS:
+        group = None
     return Unit(f"{pairs or 'rows'}/{usage}", chosen, group)
 
 
