@@ -172,7 +172,7 @@ class _Search:
             candidates.add(entry[one], entry[other], offset, flip)
 
     def _pair_whole(self, hashes: np.ndarray) -> None:
-        """Take as candidates what is equal as a whole; (3, E): hashes of both strands, and if it has a base."""
+        """Take as candidates what is equal as a whole; (3, E): hashes of both strands, whether it has bases."""
         own = hashes[:2].min(axis=0)
         order = np.argsort(own, kind="stable")
         order = order[hashes[2][order] > 0]
