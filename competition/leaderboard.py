@@ -32,7 +32,7 @@ from competition.training.progress import duration
 FILE = "LEADERBOARD.md"
 NONE = "-"
 EXPENDABLE = (
-    "device", "rows/s", "run", "date", "looks", "training", "parameters", "seed", "public", "private",
+    "device", "rows/s", "run", "date", "looks", "training", "parameters", "seeds", "public", "private",
     "rescaled",
 )  # fmt: skip
 PIPED_WIDTH = 240  # where there is no terminal, nothing is left out
@@ -61,6 +61,7 @@ class Board:
     metric: str
     basis: str  # one of BASES
     direction: str
+    tie_break: str  # name of the score that orders a tier; empty where the primary one does
     ceiling: float | None
     controls: dict[str, float | None]  # name -> value: what knows nothing of the sequences
     rows: tuple[Row, ...]
@@ -104,21 +105,23 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
     """
     newest = max(manifests, key=_by_age, default=None)
     if newest is None:
-        return Board(challenge, "", "", "", "", None, {}, (), tuple(broken))
+        return Board(challenge, "", "", "", "", "", None, {}, (), tuple(broken))
     declared, digest = newest.declared, newest.challenge_digest
     primary = declared["scores"][0]
     basis = _basis([m for m in manifests if m.challenge_digest == digest], primary)
     judged = [_judge(manifest, primary, basis, digest) for manifest in manifests]
     judged.sort(key=lambda row: _order(row, primary["direction"]))
+    ranked = _ranked(judged, basis, primary["direction"], allowed=_kinds(declared))
     return Board(
         challenge=challenge,
         score=primary["name"],
         metric=primary["metric"],
         basis=basis,
         direction=primary["direction"],
+        tie_break=declared.get("tie_break", ""),
         ceiling=declared.get("ceiling", {}).get(primary["name"]),
         controls=_controls(newest, basis, primary["name"]),
-        rows=tuple(_ranked(judged, basis, primary["direction"], allowed=_kinds(declared))),
+        rows=tuple(_break_ties(ranked, declared, basis)),
         broken=tuple(broken),
     )
 
@@ -171,6 +174,21 @@ def _ranked(rows: Sequence[Row], basis: str, direction: str, allowed: set[str]) 
     return [row._replace(tier=tier.get(id(row.manifest))) for row in rows]
 
 
+def _break_ties(rows: Sequence[Row], declared: dict[str, Any], basis: str) -> list[Row]:
+    """Order the rows of each tier by the declared tie-break, those without it last."""
+    score = next((s for s in declared["scores"] if s["name"] == declared.get("tie_break")), None)
+    if score is None:
+        return list(rows)
+    sign = -1 if score["direction"] == "maximize" else 1
+    found: list[Row] = []
+    for tier, members in itertools.groupby(rows, key=lambda row: row.tier):
+        values = [(_value(row.manifest, score, basis), row) for row in members]
+        known = [(sign * value, row) for value, row in values if tier is not None and value is not None]
+        found += [row for _, row in sorted(known, key=lambda each: each[0])]
+        found += [row for value, row in values if tier is None or value is None]
+    return found
+
+
 def _draws(row: Row, basis: str) -> np.ndarray:
     """Return a submission's score in every resample; the score itself where there are none."""
     if basis in row.manifest.draws:
@@ -182,7 +200,7 @@ def headings(board: Board) -> list[str]:
     """Return the headings of a board's columns."""
     return [
         "tier", "solution", board.score, "95 %", "rescaled", "out-of-fold", "public", "private",
-        "parameters", "training", "device", "rows/s", "seed", "looks", "date", "run",
+        "parameters", "training", "device", "rows/s", "seeds", "looks", "date", "run",
     ]  # fmt: skip
 
 
@@ -191,10 +209,16 @@ def caption(board: Board) -> str:
     better = "higher is better" if board.direction == "maximize" else "lower is better"
     return (
         f"Ranked by {board.score} ({board.basis}), {better}; what {RESAMPLES:,} resamples of the test rows "
-        f"cannot tell from a tier's first shares its tier (Bayes factor under {TIE:g}). Rescaled: 0 is the "
-        f"best control, 1 the ceiling. Out-of-fold is {board.metric} on the training rows, mean ± sd over "
-        "the folds. Looks: how many predictions had been scored on the private answers by then."
+        f"cannot tell from a tier's first shares its tier (Bayes factor under {TIE:g}){_tie_break(board)}. "
+        "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold is "
+        f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: this one's, and how many "
+        "of the same solution and settings are here with the sd of their scores. Looks: how many "
+        "predictions had been scored on the private answers by then."
     )
+
+
+def _tie_break(board: Board) -> str:
+    return f"; {board.tie_break} orders a tier" if board.tie_break else ""
 
 
 def cells(board: Board) -> list[list[str]]:
@@ -237,11 +261,30 @@ def _cells(row: Row, board: Board) -> list[str]:
         NONE if manifest.train_seconds is None else duration(manifest.train_seconds),
         manifest.device or NONE,
         NONE if manifest.rows_per_second is None else _short(manifest.rows_per_second),
-        NONE if manifest.seed is None else str(manifest.seed),
+        _seeds(row, board),
         NONE if manifest.looks is None else str(manifest.looks),
         manifest.created[:10],
         manifest.run,
     ]
+
+
+def _seeds(row: Row, board: Board) -> str:
+    """Spell a run's seed, and the spread of scores over the seeds of its solution and settings."""
+    if row.manifest.seed is None:
+        return NONE
+    alike = [other for other in board.rows if _recipe(other.manifest) == _recipe(row.manifest)]
+    values = {other.manifest.seed: other.value for other in alike if other.value is not None}
+    if len(values) < 2 or row.value is None:
+        return str(row.manifest.seed)
+    return f"{row.manifest.seed} (of {len(values)}: ± {statistics.stdev(values.values()):.4f})"
+
+
+def _recipe(manifest: Manifest) -> tuple[Any, ...]:
+    """Return all that two runs have in common that differ by their seed alone."""
+    return (
+        manifest.kind, manifest.solution, manifest.source_digest, manifest.challenge_digest,
+        manifest.fold_digest, manifest.config,
+    )  # fmt: skip
 
 
 def _out_of_fold(manifest: Manifest, board: Board) -> str:

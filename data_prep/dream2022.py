@@ -84,6 +84,7 @@ def declare(name: str, left: str, right: str) -> Challenge:
         licence="CC BY 4.0",
         targets=(Target("expression", "mean sorting bin, 0..17; test answers on the MAUDE scale"),),
         scores=tuple(scores),
+        tie_break="spearman_score",
         left_flank=left,
         right_flank=right,
         inputs={"singleton": (1,)},

@@ -239,6 +239,7 @@ def test_a_score_that_cannot_be_is_refused(changes, words):
         ({"subsets": {"snv": "couples"}}, "subset 'snv' is of kind 'couples'; wanted rows or pairs"),
         ({"targets": (Target("y"), Target("y"))}, "targets are called y, y; wanted each name once"),
         ({"scores": (SCORE, SCORE)}, "scores are called pearson, pearson; wanted each name once"),
+        ({"tie_break": "spearmn"}, "unknown score for tie_break 'spearmn'"),
         ({"inputs": {"target": (1,)}}, "an input cannot be called 'target'"),
         ({"inputs": {"sequence": (1,)}}, "an input cannot be called 'sequence'"),
         ({"inputs": {"half-life": (1,)}}, "an input cannot be called 'half-life'"),
@@ -264,10 +265,11 @@ def challenges(draw) -> Challenge:
         unit=NAMES, subset=known, weights=st.dictionaries(known, NUMBERS, max_size=2),
     )  # fmt: skip
     targets = st.builds(Target, NAMES, st.text(max_size=4))
+    chosen = draw(st.lists(scores, min_size=1, max_size=3, unique_by=lambda score: score.name))
     return Challenge(
         draw(NAMES),
         tuple(draw(st.lists(targets, min_size=1, max_size=3, unique_by=lambda target: target.name))),
-        tuple(draw(st.lists(scores, min_size=1, max_size=3, unique_by=lambda score: score.name))),
+        tuple(chosen), tie_break=draw(st.sampled_from(["", *(score.name for score in chosen)])),
         title=draw(st.text(max_size=10)), source=draw(st.text(max_size=10)), origin=draw(st.integers(0, 99)),
         left_flank=draw(st.text("ACGT", max_size=4)), right_flank=draw(st.text("ACGT", max_size=4)),
         inputs=draw(st.dictionaries(st.text("abc", min_size=1), SHAPES, max_size=3)),

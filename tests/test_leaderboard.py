@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from competition.judging.page import to_page
 from competition.judging.uncertainty import pack
 from competition.leaderboard import (
     Board,
+    caption,
     cells,
     headings,
     main,
@@ -189,12 +191,24 @@ def test_seeds_of_one_solution_are_lines_of_their_own():
     assert column(board, "run") == ["run0", "run1", "run2"]
 
 
-def drawn(solution: str, value: float, spread: float, *, seed: int) -> Manifest:
+def test_the_spread_of_scores_over_seeds_stands_beside_the_seed():
+    three = [manifest("a", 0.5 + s / 10, seed=s, run=f"run{s}") for s in range(3)]
+    other = manifest("a", 0.1, seed=3, run="other", config={"epochs": 1})
+    board = make_board("toy", [*three, other])
+    assert column(board, "seeds") == ["2 (of 3: ± 0.1000)", "1 (of 3: ± 0.1000)", "0 (of 3: ± 0.1000)", "3"]
+
+
+def drawn(
+    solution: str, value: float, spread: float, *, seed: int, second: float | None = None, **fields: object
+) -> Manifest:
     """A manifest with resamples that wander together and, by spread, apart."""
     common = np.random.default_rng(0).normal(0, 0.05, 1000)
     draws = value + common + np.random.default_rng(seed).normal(0, spread, 1000)
     low_high = {"private": {"main": np.quantile(draws, [0.025, 0.975]).tolist()}}
-    return manifest(solution, value, draws={"private": pack(draws)}, intervals=low_high)
+    scores = {"private": {"main": value, **({} if second is None else {"second": second})}}
+    return manifest(
+        solution, draws={"private": pack(draws)}, intervals=low_high, **{"scores": scores, **fields}
+    )
 
 
 def test_what_resamples_cannot_tell_apart_shares_a_tier():
@@ -202,6 +216,20 @@ def test_what_resamples_cannot_tell_apart_shares_a_tier():
         drawn("a", 0.8, 0.01, seed=1), drawn("b", 0.799, 0.01, seed=2), drawn("c", 0.7, 0.01, seed=3)
     )
     assert found == {"a": 1, "b": 1, "c": 2}
+
+
+def test_the_declared_tie_break_orders_a_tier_and_nothing_else():
+    second = Score("second", "mse", "minimize", 0, float("inf"))
+    declared = declare(replace(challenge(), scores=(*challenge().scores, second), tie_break="second"))
+    made = [
+        drawn(name, value, 0.01, seed=seed, declared=declared, second=other)
+        for seed, (name, value, other) in enumerate(
+            [("a", 0.8, 3.0), ("b", 0.7995, 1.0), ("c", 0.799, None), ("d", 0.5, 0.1)], start=1
+        )
+    ]
+    assert ranks(*made) == {"b": 1, "a": 1, "c": 1, "d": 2}
+    assert list(ranks(*made)) == ["b", "a", "c", "d"]
+    assert "second orders a tier" in caption(make_board("toy", made))
 
 
 def test_the_interval_stands_beside_the_score():

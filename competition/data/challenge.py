@@ -61,6 +61,7 @@ class Challenge:
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # per-row shapes besides "sequence"
     subsets: Mapping[str, str] = field(default_factory=dict)  # name -> "rows" or "pairs"
     ensembles: bool = True
+    tie_break: str = ""  # name of the score that orders submissions within a tier
     near_duplicates: bool = True  # rows of near-duplicate sequences share a fold
     ceiling: Mapping[str, float] = field(default_factory=dict)  # score name -> best value the noise allows
     files: Mapping[str, str] = field(default_factory=dict)  # path in public/ -> sha256
@@ -121,6 +122,9 @@ def _check(challenge: Challenge) -> None:
         for subset in score.weights or [score.subset]:
             if subset not in known:
                 raise one_of("subset", subset, sorted(known))
+    names = [score.name for score in challenge.scores]
+    if challenge.tie_break and challenge.tie_break not in names:
+        raise one_of("score for tie_break", challenge.tie_break, names)
 
 
 def to_toml(challenge: Challenge) -> str:
@@ -138,7 +142,7 @@ def to_toml(challenge: Challenge) -> str:
         "inputs": {name: list(shape) for name, shape in challenge.inputs.items()},
         "scores": [{k: v for k, v in vars(score).items() if v != {}} for score in challenge.scores],
         "subsets": dict(challenge.subsets),
-        "rules": {"ensembles": challenge.ensembles},
+        "rules": {"ensembles": challenge.ensembles, "tie_break": challenge.tie_break or None},
         "ceiling": dict(challenge.ceiling),
         "files": dict(challenge.files),
     }

@@ -172,7 +172,7 @@ class _Search:
             candidates.add(entry[one], entry[other], offset, flip)
 
     def _pair_whole(self, hashes: np.ndarray) -> None:
-        """Take as candidates what is equal as a whole; (3, E): hashes of both strands, whether it has bases."""
+        """Take as candidates what is equal as a whole; (3, E): hashes of both strands, if it has bases."""
         own = hashes[:2].min(axis=0)
         order = np.argsort(own, kind="stable")
         order = order[hashes[2][order] > 0]

@@ -68,7 +68,12 @@ def declare(challenge: Challenge) -> dict[str, Any]:
         {"name": score.name, "metric": score.metric, "direction": score.direction, "unit": score.unit}
         for score in challenge.scores
     ]
-    return {"scores": scores, "ceiling": dict(challenge.ceiling), "ensembles": challenge.ensembles}
+    return {
+        "scores": scores,
+        "ceiling": dict(challenge.ceiling),
+        "ensembles": challenge.ensembles,
+        "tie_break": challenge.tie_break,
+    }
 
 
 def to_json(manifest: Manifest) -> str:
