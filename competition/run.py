@@ -144,7 +144,7 @@ def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
     A challenge without a test set has no CSV; its manifest stands on the board with the out-of-fold score.
     """
     from competition.judging.answers import has_answers
-    from competition.judging.manifest import write_manifest
+    from competition.judging.manifest import read_manifest, write_manifest
     from competition.judging.scoring import score_submission
     from competition.leaderboard import write_leaderboard
     from competition.submission import target_names, test_ids, write_submission
@@ -155,7 +155,8 @@ def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
         ids, targets = test_ids(opened), target_names(opened.challenge)
         manifest = write_submission(path, ids, predictions.test, targets, manifest)
         if has_answers(opened) and not manifest.collapsed:
-            manifest = score_submission(path, opened)
+            score_submission(path, opened)
+            manifest = read_manifest(path.with_suffix(".json"))
     write_leaderboard(path.parents[1])
     return manifest
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -26,8 +27,10 @@ from competition.data.store import file_digest
 from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
 from competition.judging.answers import count_look, read_answers
-from competition.judging.scoring import USAGES, Report, score_report, score_submission
+from competition.judging.scoring import USAGES, Judgement, judge, match, score_submission
 from competition.submission import NUMBER, read_table, target_names, test_ids
+
+PIPED_WIDTH = 160  # where there is no terminal
 
 
 def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
@@ -106,14 +109,21 @@ def _by_sequence(table: pd.DataFrame, challenge: OpenChallenge, path: Path) -> p
     return known.merge(table, on="sequence").rename(columns={"row": "id"}).drop(columns="sequence")
 
 
-def score_table(report: Report, scores: Sequence[Score], title: str) -> Table:
-    """Lay out a report as a table: a line a score, a column a usage."""
-    table = Table("score", "better", *USAGES, title=title, title_justify="left")
+def score_table(judged: Judgement, scores: Sequence[Score], title: str) -> Table:
+    """Lay out scores and their intervals as a table: a line a score, a column a usage."""
+    headings = ("score", "better", *(f"{usage}, 95 %" for usage in USAGES))
+    table = Table(*headings, title=title, title_justify="left", box=SIMPLE_HEAD)
     for declared in scores:
-        values = [report.scores[usage].get(declared.name) for usage in USAGES]
         better = "higher" if declared.direction == "maximize" else "lower"
-        table.add_row(declared.name, better, *("-" if value is None else f"{value:.6f}" for value in values))
+        table.add_row(declared.name, better, *(_cell(judged, usage, declared.name) for usage in USAGES))
     return table
+
+
+def _cell(judged: Judgement, usage: str, name: str) -> str:
+    value = judged.report.scores[usage].get(name)
+    interval = judged.intervals.get(usage, {}).get(name)
+    known = "-" if value is None else f"{value:.6f}"
+    return known if interval is None else f"{known} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -130,17 +140,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     challenge = find_challenge(options.challenge or options.file.resolve().parent.name, options.data)
     if options.record:
-        score_submission(options.file, challenge)
-    report = score_report(read_answers(challenge), read_predictions(options.file, challenge))
-    if report.scores["private"]:
-        count_look(challenge.folder, file_digest(options.file))
+        judged = score_submission(options.file, challenge)
+    else:
+        answers = read_answers(challenge)
+        judged = judge(answers, match(answers, read_predictions(options.file, challenge)))
+        if judged.report.scores["private"]:
+            count_look(challenge.folder, file_digest(options.file))
+    report = judged.report
     if options.json:
-        print(json.dumps(report._asdict(), indent=2))
+        print(json.dumps({**report._asdict(), "intervals": judged.intervals}, indent=2))
         return
-    console = Console(markup=False)
-    console.print(
-        score_table(report, challenge.challenge.scores, f"{options.file} on {challenge.challenge.name}")
-    )
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    title = f"{options.file} on {challenge.challenge.name}"
+    console.print(score_table(judged, challenge.challenge.scores, title))
     for usage in USAGES:
         for name, reason in report.absent[usage].items():
             console.print(f"- {usage} {name} has no value: {reason}", highlight=False)

@@ -345,7 +345,10 @@ def test_the_command_line_shows_every_score_and_every_digit_on_request(tmp_path,
     assert (
         main([str(tmp_path / "a.csv"), "--challenge", "toy", "--data", str(toy.folder.parent), "--json"]) == 0
     )
-    assert json.loads(capsys.readouterr().out)["scores"] == scores
+    found = json.loads(capsys.readouterr().out)
+    assert found["scores"] == scores
+    low, high = found["intervals"]["private"]["overall"]
+    assert low < scores["private"]["overall"] < high and f"({low:.4f} to {high:.4f})" in shown
 
 
 def test_the_command_line_refuses_with_a_line_and_status_2(tmp_path, toy):

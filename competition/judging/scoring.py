@@ -14,7 +14,7 @@ from competition.data.challenge import Challenge, OpenChallenge, Score
 from competition.data.store import file_digest
 from competition.errors import InputError
 from competition.judging.answers import Answers, count_look, read_answers
-from competition.judging.manifest import Manifest, read_manifest, update_manifest
+from competition.judging.manifest import read_manifest, update_manifest
 from competition.judging.metrics import METRICS, UndefinedMetric
 from competition.judging.uncertainty import intervals, pack, resample_scores
 from competition.submission import align, find_problems, read_checked, target_names
@@ -22,6 +22,18 @@ from competition.submission import align, find_problems, read_checked, target_na
 USAGES = ("public", "private", "all")
 DEALS = 20  # of the second control, so that its own luck is small
 MEAN, DEALT = "mean of the training targets", "training targets dealt at random"
+
+
+class Judgement(NamedTuple):
+    """What one submission scored, and how sure that is."""
+
+    report: "Report"
+    draws: dict[str, dict[str, np.ndarray]]  # usage -> score -> its value in every resample (1, R)
+
+    @property
+    def intervals(self) -> dict[str, dict[str, list[float]]]:
+        """Return the 95 % interval of every score: usage -> score -> low, high."""
+        return {usage: intervals(each) for usage, each in self.draws.items()}
 
 
 class Report(NamedTuple):
@@ -113,7 +125,14 @@ def score_rows(challenge: Challenge, truth: np.ndarray, prediction: np.ndarray) 
     }
 
 
-def score_submission(path: Path, challenge: OpenChallenge) -> Manifest:
+def judge(answers: Answers, prediction: np.ndarray) -> Judgement:
+    """Score predictions (N, T) in the order of the answers, and over resamples of them."""
+    report = report_array(answers, prediction)
+    known = [usage for usage in USAGES if report.scores[usage]]
+    return Judgement(report, {usage: resample_scores(answers, [prediction], usage) for usage in known})
+
+
+def score_submission(path: Path, challenge: OpenChallenge) -> Judgement:
     """Score a submission and write the scores into its manifest; InputError where it is refused."""
     manifest = read_manifest(path.with_suffix(".json"))
     if manifest.csv_sha256 != file_digest(path):
@@ -121,18 +140,17 @@ def score_submission(path: Path, challenge: OpenChallenge) -> Manifest:
     if manifest.challenge_digest != challenge.digest:
         raise InputError(f"{path} was made for another build of {manifest.challenge!r}; run it again")
     answers = read_answers(challenge)
-    prediction = match(answers, read_checked(path, challenge))
-    report = report_array(answers, prediction)
+    judged = judge(answers, match(answers, read_checked(path, challenge)))
     primary = answers.challenge.primary.name
-    drawn = {usage: resample_scores(answers, [prediction], usage) for usage in USAGES if report.scores[usage]}
-    return update_manifest(
+    update_manifest(
         path,
-        scores=report.scores,
-        intervals={usage: intervals(each) for usage, each in drawn.items()},
-        draws={usage: pack(each[primary][0]) for usage, each in drawn.items()},
+        scores=judged.report.scores,
+        intervals=judged.intervals,
+        draws={usage: pack(each[primary][0]) for usage, each in judged.draws.items()},
         controls=score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
         looks=count_look(challenge.folder, manifest.csv_sha256),
     )
+    return judged
 
 
 def score_controls(answers: Answers, target: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
