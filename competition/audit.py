@@ -37,7 +37,7 @@ from competition.training.progress import Tracker
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}
 FEW = 0.01  # of the rows: a leak of fewer warns, of more fails
-NOISY = 0.10  # of the labels' variance lies between rows of equal inputs
+NOISY = 0.10  # of the labels' variance lies between rows of equal inputs, where more than FEW have such
 HINT, GIVEAWAY = 0.3, 0.7  # correlation of the target with what a shortcut predicts
 SIGMAS = 4.0  # above chance
 UNEVEN = 2.0  # times its fair share in the largest fold
@@ -102,6 +102,7 @@ def audit(opened: OpenChallenge, *, num_folds: int | None = None, quiet: bool = 
         *_test_set(rows, across),
         _across_folds(rows, across, anywhere),
         _fold_sizes(folds),
+        *_targets(opened),
         _conflicts(train),
         *_shortcuts(train, folds),
         *_control(rows, across, anywhere),
@@ -214,6 +215,13 @@ def _fold_sizes(folds: FoldTable) -> Finding:
     return Finding("fold sizes", WARN if sizes.max() > UNEVEN * fair else PASS, text)
 
 
+def _targets(opened: OpenChallenge) -> Iterator[Finding]:
+    """Judge whether there is anything to predict."""
+    for target, values in zip(opened.challenge.targets, np.asarray(opened.train.target).T, strict=True):
+        if values.min() == values.max():
+            yield Finding(f"target {target.name}", FAIL, f"is {values[0]:.6g} in every training row")
+
+
 def _conflicts(store: Store) -> Finding:
     """Judge how far rows of equal inputs differ in their labels."""
     check = "labels of rows with equal inputs"
@@ -234,15 +242,16 @@ def _conflicts(store: Store) -> Finding:
     gap = mine - means[run]
     within = (gap**2).sum(axis=0) / (len(rows) - len(count))
     total = target.var(axis=0)
-    share = float(np.mean(within / np.where(total > 0, total, 1)))
+    share = min(1.0, float(np.mean(within / np.where(total > 0, total, 1))))
     worst = rows[run == run[np.abs(gap).max(axis=1).argmax()]]
     ids = store.rows["id"]
     shown = ", ".join(f"{ids[row]} = {' '.join(f'{x:.4g}' for x in target[row])}" for row in worst[:4])
     text = (
-        f"{len(rows):,} rows share inputs in {len(count):,} sets; {share:.1%} of the labels' variance lies "
-        f"within a set, so no model explains more than about {max(0.0, 1 - share):.1%} there"
+        f"{len(rows):,} rows share inputs in {len(count):,} set{'s' * (len(count) > 1)}; {share:.1%} of the "
+        f"labels' variance lies within a set, so no model explains more than about {1 - share:.1%} there"
     )
-    return Finding(check, WARN if share > NOISY else PASS, text, (f"furthest apart: {shown}",))
+    noisy = share > NOISY and len(rows) >= FEW * len(key)
+    return Finding(check, WARN if noisy else PASS, text, (f"furthest apart: {shown}",))
 
 
 def _shortcuts(store: Store, folds: FoldTable) -> Iterator[Finding]:

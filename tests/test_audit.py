@@ -143,6 +143,19 @@ def test_a_flank_that_names_the_batch_fails(tmp_path):
     assert found["shortcut: GC content"].verdict == PASS
 
 
+def test_a_handful_of_contradictions_among_many_rows_is_no_warning(tmp_path):
+    rng = np.random.default_rng(0)
+    sequences = random_sequences(rng, 300)
+    found = findings(tmp_path / "a", [*sequences, sequences[0]], rng.normal(size=301))
+    assert found["labels of rows with equal inputs"].verdict == PASS
+    assert "2 rows share inputs in 1 set;" in found["labels of rows with equal inputs"].text
+
+
+def test_a_target_that_is_one_value_fails(tmp_path):
+    found = findings(tmp_path / "a", random_sequences(np.random.default_rng(0), 60), np.ones(60))
+    assert found["target expression"].verdict == FAIL and DEALT not in found
+
+
 def test_one_group_with_most_rows_is_told(tmp_path):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 1) * 90 + random_sequences(rng, 30)

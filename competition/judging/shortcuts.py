@@ -115,7 +115,7 @@ def shuffled_control(store: Store, fold: np.ndarray, family: np.ndarray) -> Cont
 
     Relatives keep one label, so what is found is kinship between folds, whatever made the folds. Chance is
     measured by the correlation of a deal's predictions with the other deals. None where too few families are
-    there to deal to.
+    there to deal to, or nothing to deal.
     """
     most = max(100, min(MOST_ROWS, MOST_BASES // store.tokens.shape[1]))
     rows = sample_families(family, most)
@@ -124,6 +124,8 @@ def shuffled_control(store: Store, fold: np.ndarray, family: np.ndarray) -> Cont
         return None
     tokens, lengths = _read(store, rows)
     truth = _targets(store, rows)
+    if truth[:, 0].min() == truth[:, 0].max():
+        return None
     rng = np.random.default_rng(0)
     dealt = truth[:, 0][rng.integers(0, len(rows), (len(names), DEALS))][place]
     words = count_words(*strip(tokens, lengths, *constant_flanks(store.tokens, store.lengths)))
