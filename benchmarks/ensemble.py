@@ -13,8 +13,10 @@ import time
 
 import numpy as np
 
-from competition.ensemble import Members, choose, judge
+from competition.ensemble import Members, choose
 from competition.judging.manifest import Manifest
+from competition.judging.moments import with_rank_mean
+from competition.judging.nested import judge
 
 
 def simulate(num_members: int, num_rows: int) -> Members:
@@ -44,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     members = simulate(options.members, options.rows)
     started = time.perf_counter()
-    verdict = judge(members, "pearson")
+    verdict = judge("pearson", with_rank_mean(members.oof), members.truth, members.fold)
     chosen, smallest = choose(verdict, "auto"), verdict.smallest
     kit = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -14,7 +14,6 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,22 +27,12 @@ from competition.data.built_in import find_challenge
 from competition.data.challenge import OpenChallenge
 from competition.errors import InputError, exit_status
 from competition.judging.answers import has_answers
-from competition.judging.blend import (
-    METHODS,
-    Line,
-    Method,
-    error_correlation,
-    fit_line,
-    least_squares,
-    mean_weights,
-    nested_lines,
-    of_size,
-)
-from competition.judging.bootstrap import Gain, interval
+from competition.judging.blend import METHODS
+from competition.judging.bootstrap import Gain
 from competition.judging.manifest import Manifest, declare, read_manifest
-from competition.judging.metrics import METRICS, fitting
+from competition.judging.metrics import fitting
 from competition.judging.moments import with_rank_mean
-from competition.judging.nested import Judge, Judged
+from competition.judging.nested import Blend, Verdict, judge
 from competition.judging.scoring import score_submission
 from competition.leaderboard import read_board, write_leaderboard
 from competition.submission import read_submission, target_names, test_ids, write_submission
@@ -65,43 +54,6 @@ class Members(NamedTuple):
     @property
     def names(self) -> list[str]:
         return [f"{each.solution}-{each.run}" for each in self.manifests]
-
-
-class Blend(NamedTuple):
-    """One way of weighting and how it does: in sample, and by nested folds."""
-
-    method: str
-    line: Line  # by all folds
-    lines: tuple[Line, ...]  # of each fold by the others
-    in_sample: float
-    nested: Judged
-
-
-class Verdict(NamedTuple):
-    """All ways of weighting, judged on the same resamples."""
-
-    metric: str
-    blends: tuple[Blend, ...]  # the plain mean first
-    growing: tuple[Blend, ...]  # mean or least squares of one member, of two, ... by what helps most
-    best_single: Judged
-    errors: np.ndarray  # (M, M) correlation
-
-    def gain(self, over: Judged, of: Judged) -> Gain:
-        """Return by how much the second is better than the first, and its interval."""
-        sign = 1 if METRICS[self.metric].direction == "maximize" else -1
-        return Gain(sign * (of.value - over.value), *interval(sign * (of.draws - over.draws)))
-
-    @property
-    def best(self) -> Blend:
-        """The best by nested folds, whatever its size."""
-        plain = self.blends[0].nested
-        return max((*self.blends, *self.growing), key=lambda each: self.gain(plain, each.nested).value)
-
-    @property
-    def smallest(self) -> Blend:
-        """The blend of the fewest members that is not surely worse than the best."""
-        best = self.best.nested
-        return next(each for each in (*self.growing, self.best) if self.gain(each.nested, best).low <= 0)
 
 
 def choose_files(challenge: str, submissions: Path, members: Sequence[Path], top: int) -> list[Path]:
@@ -147,32 +99,6 @@ def _read_oof(runs: Path, manifest: Manifest, challenge: OpenChallenge) -> pd.Da
     return frame
 
 
-def judge(members: Members, metric: str) -> Verdict:
-    """Judge every way of weighting by nested folds."""
-    judged = Judge(metric, with_rank_mean(members.oof), members.truth, members.fold, members.group)
-    num_folds, count = judged.moments.num_folds, len(members.oof)
-    sign = 1 if METRICS[metric].direction == "maximize" else -1
-
-    def blend(name: str, method: Method) -> Blend:
-        line, lines = fit_line(judged.moments, method), nested_lines(judged.moments, method)
-        return Blend(name, line, tuple(lines), judged([line] * num_folds).value, judged(lines))
-
-    def blend_of_size(size: int) -> Blend:
-        ways = {f"mean of {size}": mean_weights, f"least squares of {size}": least_squares}
-        both = [blend(name, partial(of_size, size, method)) for name, method in ways.items()]
-        return max(both, key=lambda each: sign * each.nested.value)
-
-    no_shift = np.zeros(members.truth.shape[1])
-    singles = [judged([Line(row, no_shift)] * num_folds) for row in np.eye(count + 1)[:count]]
-    return Verdict(
-        metric,
-        tuple(blend(name, method) for name, method in METHODS.items()),
-        tuple(map(blend_of_size, range(1, count + 1))),
-        max(singles, key=lambda each: sign * each.value),
-        error_correlation(judged.moments),
-    )
-
-
 def choose(verdict: Verdict, wanted: str) -> Blend:
     """Return the blend of a name; for auto the best one surely better than the plain mean, or that mean."""
     if wanted == "smallest":
@@ -212,7 +138,8 @@ def _run(options: argparse.Namespace) -> None:
     paths = choose_files(name, options.submissions, options.members, options.top)
     members = read_members(paths, challenge, options.runs)
     metric = challenge.challenge.primary.metric
-    verdict = judge(members, metric)
+    columns = with_rank_mean(members.oof)
+    verdict = judge(metric, columns, members.truth, members.fold, members.group)
     chosen = choose(verdict, options.take)
     wide = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(markup=False, highlight=False, width=wide)
@@ -221,21 +148,21 @@ def _run(options: argparse.Namespace) -> None:
     best, smallest = verdict.best, verdict.smallest
     console.print(f"smallest within noise of the best ({best.method}): {smallest.method}")
     console.print(f"taken: {chosen.method}")
-    path = submit(options.submissions / name, challenge, members, chosen)
+    path = submit(options.submissions / name, challenge, members, chosen, verdict.judge.predict(chosen.lines))
     write_leaderboard(options.submissions)
     console.print(f"submission {path}")
 
 
-def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blend) -> Path:
-    """Write the blend as a submission with a manifest, and have it scored where the answers are here."""
+def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:
+    """Write the blend as a submission with a manifest, and have it scored where the answers are here.
+
+    oof (N, T) are its predictions by nested folds.
+    """
     stamp = datetime.now(UTC)
     weights = dict(zip([*members.names, "rank mean"], blend.line.weights.tolist(), strict=True))
     salt = hashlib.sha256("\n".join([blend.method, *members.names]).encode()).hexdigest()[:6]
     run = f"{stamp:%Y%m%d-%H%M%S}-{salt}"
     folds = [members.fold == fold for fold in range(int(members.fold.max()) + 1)]
-    columns, oof = with_rank_mean(members.oof), np.empty_like(members.truth)
-    for rows, line in zip(folds, blend.lines, strict=True):
-        oof[rows] = line(columns[:, rows])
     metrics = fitting(members.truth)
     manifest = Manifest(
         challenge=challenge.challenge.name,
@@ -267,7 +194,7 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
 def _methods(verdict: Verdict) -> Table:
     names = (
         "way",
-        f"{verdict.metric}, in sample",
+        f"{verdict.judge.metric}, in sample",
         "nested folds",
         "over the best member",
         "over the plain mean",
@@ -294,7 +221,7 @@ def _weights(members: Members, verdict: Verdict) -> Table:
 
 def _sizes(members: Members, verdict: Verdict) -> Table:
     """Show what each further member brings, the mean or by least squares, whichever is better."""
-    names = ("blend", "adds", f"nested {verdict.metric}", f"over {verdict.best.method}")
+    names = ("blend", "adds", f"nested {verdict.judge.metric}", f"over {verdict.best.method}")
     table = Table(*names, title="how many are needed", box=box.SIMPLE_HEAD)
     known = np.zeros(len(members.manifests), dtype=bool)
     for blend in verdict.growing[:SHOWN_SIZES]:

@@ -10,7 +10,8 @@ from scipy.optimize import nnls
 
 from competition import run as program
 from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.ensemble import Members, choose, judge, main
+from competition.ensemble import Members, choose, main
+from competition.judging import nested
 from competition.judging.blend import (
     METHODS,
     correlation,
@@ -77,6 +78,10 @@ def columns_of(members: Members):
 
 def moments(members: Members):
     return gather(columns_of(members), members.truth, members.fold, members.group)
+
+
+def judge(members: Members, metric: str):
+    return nested.judge(metric, columns_of(members), members.truth, members.fold, members.group)
 
 
 def covariance(members: Members):

@@ -1,12 +1,23 @@
 """Judge blends by nested folds: the rows of a fold are blended by what the other folds choose."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from competition.judging.blend import Line
-from competition.judging.bootstrap import RESAMPLES, draw_counts, resample
+from competition.judging.blend import (
+    METHODS,
+    Line,
+    Method,
+    error_correlation,
+    fit_line,
+    least_squares,
+    mean_weights,
+    nested_lines,
+    of_size,
+)
+from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, interval, resample
 from competition.judging.metrics import METRICS
 from competition.judging.moments import Moments, gather
 
@@ -97,3 +108,71 @@ OF_SUMS: dict[str, Callable[..., np.ndarray]] = {
     "R2": _explained,
     "mse": _mse,
 }
+
+
+class Blend(NamedTuple):
+    """One way of weighting and how it does: in sample, and by nested folds."""
+
+    method: str
+    line: Line  # by all folds
+    lines: tuple[Line, ...]  # of each fold by the others
+    in_sample: float
+    nested: Judged
+
+
+class Verdict(NamedTuple):
+    """All ways of weighting, judged on the same resamples."""
+
+    judge: Judge
+    blends: tuple[Blend, ...]  # the plain mean first
+    growing: tuple[Blend, ...]  # mean or least squares of one member, of two, ... by what helps most
+    best_single: Judged
+    errors: np.ndarray  # (M, M) correlation
+
+    def gain(self, over: Judged, of: Judged) -> Gain:
+        """Return by how much the second is better than the first, and its interval."""
+        sign = 1 if METRICS[self.judge.metric].direction == "maximize" else -1
+        return Gain(sign * (of.value - over.value), *interval(sign * (of.draws - over.draws)))
+
+    @property
+    def best(self) -> Blend:
+        """The best by nested folds, whatever its size."""
+        plain = self.blends[0].nested
+        return max((*self.blends, *self.growing), key=lambda each: self.gain(plain, each.nested).value)
+
+    @property
+    def smallest(self) -> Blend:
+        """The blend of the fewest members that is not surely worse than the best."""
+        best = self.best.nested
+        return next(each for each in (*self.growing, self.best) if self.gain(each.nested, best).low <= 0)
+
+
+def judge(
+    metric: str, columns: np.ndarray, truth: np.ndarray, fold: np.ndarray, group: np.ndarray | None = None
+) -> Verdict:
+    """Judge every way of weighting members and their rank mean, columns (M + 1, N, T), by nested folds.
+
+    truth (N, T), fold (N,) from 0, group (N,) names of dependent rows.
+    """
+    judged = Judge(metric, columns, truth, fold, group)
+    num_folds, count = judged.moments.num_folds, len(columns) - 1
+    sign = 1 if METRICS[metric].direction == "maximize" else -1
+
+    def blend(name: str, method: Method) -> Blend:
+        line, lines = fit_line(judged.moments, method), nested_lines(judged.moments, method)
+        return Blend(name, line, tuple(lines), judged([line] * num_folds).value, judged(lines))
+
+    def blend_of_size(size: int) -> Blend:
+        ways = {f"mean of {size}": mean_weights, f"least squares of {size}": least_squares}
+        both = [blend(name, partial(of_size, size, method)) for name, method in ways.items()]
+        return max(both, key=lambda each: sign * each.nested.value)
+
+    no_shift = np.zeros(truth.shape[1])
+    singles = [judged([Line(row, no_shift)] * num_folds) for row in np.eye(count + 1)[:count]]
+    return Verdict(
+        judged,
+        tuple(blend(name, method) for name, method in METHODS.items()),
+        tuple(map(blend_of_size, range(1, count + 1))),
+        max(singles, key=lambda each: sign * each.value),
+        error_correlation(judged.moments),
+    )
