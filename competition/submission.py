@@ -96,7 +96,9 @@ def _column_problems(got: list[str], wanted: list[str]) -> list[str]:
             problems.append(f"column {name!r} is missing{hint}")
     if unknown:
         problems.append(f"{_count(len(unknown), 'unknown column')} ({_examples(unknown)})")
-    return problems + ([f"wanted the columns {','.join(wanted)}"] if problems or unknown else [])
+    if problems:
+        problems[-1] += f"; wanted the columns {','.join(wanted)}"
+    return problems
 
 
 def _id_problems(got: pd.Series, wanted: pd.Index, allowed: pd.Index) -> list[str]:
