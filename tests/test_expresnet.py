@@ -165,6 +165,7 @@ def test_many_tissues_are_predicted_at_once_and_start_at_their_means():
     assert model.output.bias.tolist() == [2, 3, 4]
 
 
+@pytest.mark.filterwarnings("error")  # of choices that a study on disk cannot keep
 def test_what_tuning_draws_is_a_network():
     for seed in range(4):
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))

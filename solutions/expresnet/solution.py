@@ -73,12 +73,13 @@ class Config:
     @classmethod
     def search(cls, trial) -> "Config":
         """Draw the rate, the width of the network and the window."""
+        windows = {10_500: (-7_000, 3_500), 40_000: (-20_000, 20_000)}
         scale = trial.suggest_categorical("scale", [0.25, 0.5, 1.0])
         return cls(
             rate=trial.suggest_float("rate", 1e-5, 2e-3, log=True),
             channels=tuple(int(scale * count) for count in (160, 320, 480, 640, 960)),
             bottleneck=trial.suggest_int("bottleneck", 1, 64, log=True),
-            window=trial.suggest_categorical("window", [(-7_000, 3_500), (-20_000, 20_000)]),
+            window=windows[trial.suggest_categorical("bases", list(windows))],
         )
 
 
