@@ -15,8 +15,9 @@ from competition.judging.metrics import UndefinedMetric, pearson
 BINS = 20  # of a quantity: enough for any shape of dependence
 END_BASES = 10  # looked at where a construct has no flanks of its own
 WORD = 5  # bases: 1,024 words
-MOST_BASES = 200_000_000
-MOST_ROWS = 20_000
+MOST_BASES = 200_000_000  # read at a time: fewer rows of long sequences
+MOST_ROWS = 200_000  # for length, GC content and flanks
+CONTROL_ROWS = 20_000
 DEALS = 20
 PENALTY = 0.1  # a row, on features of unit spread
 
@@ -35,11 +36,13 @@ class Control(NamedTuple):
         return self.value / (self.spread / np.sqrt(DEALS))
 
 
-def explained(store: Store, fold: np.ndarray, rows: np.ndarray) -> Mapping[str, float]:
+def explained(store: Store, fold: np.ndarray) -> Mapping[str, float]:
     """Return for length, GC and flanks the out-of-fold correlation (mean over targets) of what they predict.
 
-    rows (M,) are looked at; fold (N,). A feature that is the same in every row is left out.
+    fold (N,). A feature that is the same in every row is left out. Of many rows, evenly many are looked at.
     """
+    most = max(100, min(MOST_ROWS, MOST_BASES // store.tokens.shape[1]))
+    rows = np.unique(np.linspace(0, len(store) - 1, most).astype(np.int64))
     tokens, lengths = _read(store, rows)
     truth = _targets(store, rows)
     letters = tokens < 4
@@ -117,7 +120,7 @@ def shuffled_control(store: Store, fold: np.ndarray, family: np.ndarray) -> Cont
     measured by the correlation of a deal's predictions with the other deals. None where too few families are
     there to deal to, or nothing to deal.
     """
-    most = max(100, min(MOST_ROWS, MOST_BASES // store.tokens.shape[1]))
+    most = max(100, min(CONTROL_ROWS, MOST_BASES // store.tokens.shape[1]))
     rows = sample_families(family, most)
     names, place = np.unique(family[rows], return_inverse=True)
     if len(names) < BINS or len(np.unique(fold[rows])) < 2:
