@@ -78,6 +78,9 @@ def read_members(paths: Sequence[Path], challenge: OpenChallenge, runs: Path) ->
                 raise InputError(f"{path} has another {name} than the others; wanted the same rows and folds")
     targets = target_names(challenge.challenge)
     frames = [_read_oof(runs, manifest, challenge) for manifest in manifests]
+    for path, frame in zip(paths, frames, strict=True):
+        if (frame[targets].nunique() < 2).any():
+            raise InputError(f"{path}: its out-of-fold predictions do not vary; wanted other members")
     tests = [read_submission(path, challenge) for path in paths]
     return Members(
         manifests,

@@ -179,7 +179,9 @@ def test_hill_climbing_takes_the_steps_of_brute_force():
             break
         best = max(scores)
         counts[int(np.argmax(scores))] += 1
-    np.testing.assert_allclose(hill_climb(total), counts / counts.sum())
+    weights = hill_climb(total)
+    np.testing.assert_allclose(weights / weights.sum(), counts / counts.sum())
+    assert weights @ total[:-1, :-1] @ weights == pytest.approx(weights @ total[:-1, -1])  # least error
 
 
 def test_a_growing_blend_adds_what_helps_the_mean_most_and_weighs_by_least_squares():
@@ -230,6 +232,19 @@ def test_the_smallest_blend_leaves_out_what_brings_nothing():
     both = np.concatenate([twins.oof, twins.oof + 1e-3])
     verdict = judge(twins._replace(oof=both), "pearson")
     assert verdict.smallest.method == "mean of 2" and choose(verdict, "smallest") == verdict.smallest
+
+
+def test_members_that_are_wrong_throughout_are_still_judged():
+    members = sample(0.5, 0.8)
+    verdict, found = by_name(members._replace(oof=-members.oof))
+    assert all(np.isfinite(blend.nested.draws).all() for blend in found.values())
+    assert verdict.best.nested.value < 0
+
+
+def test_hill_climbing_minds_the_unit_where_errors_are_scored():
+    members = sample(0.5, 0.8)
+    _, found = by_name(members._replace(oof=3 * members.oof + 7), "mse")
+    assert found["hill climbing"].nested.value < 0.3 < found["mean"].nested.value
 
 
 def test_ranks_save_a_mean_from_a_member_that_shouts():
@@ -333,6 +348,10 @@ def test_what_cannot_be_blended_is_refused(home, tmp_path, capsys):
     third = home / "submissions/toy/letter1-x.csv"
     assert main(["toy", "--members", str(two), str(third), *folders(home)]) == 2
     assert "another fold_digest" in capsys.readouterr().err
+    (oof,) = (home / "runs/toy/letter2").glob("*/oof.csv")
+    pd.read_csv(oof).assign(y=0.5).to_csv(oof, index=False)
+    assert main(["toy", "--members", str(one), str(two), *folders(home)]) == 2
+    assert "out-of-fold predictions do not vary" in capsys.readouterr().err
 
 
 def test_a_challenge_that_forbids_ensembles_gets_none(tmp_path, capsys):

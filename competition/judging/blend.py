@@ -36,11 +36,16 @@ def mean_weights(covariance: np.ndarray) -> np.ndarray:
 
 
 def rank_mean(covariance: np.ndarray) -> np.ndarray:
-    """Return weights (M + 1,) of the rank mean alone, in units of the truth."""
-    spread = covariance[-2, -2]
-    weights = np.zeros(len(covariance) - 1)
-    weights[-1] = max(covariance[-2, -1] / spread, 0) if spread > 0 else 0
-    return weights
+    """Return weights (M + 1,) of the rank mean, in units of the truth; the mean's where it tells nothing."""
+    if covariance[-2, -1] <= 0:
+        return mean_weights(covariance)
+    return _calibrated(np.eye(len(covariance) - 1)[-1], covariance)
+
+
+def _calibrated(weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return weights (M + 1,) stretched so that the squared error is least."""
+    along, spread = weights @ covariance[:-1, -1], weights @ covariance[:-1, :-1] @ weights
+    return weights * (along / spread) if along > 0 and spread > 0 else weights
 
 
 def least_squares(covariance: np.ndarray) -> np.ndarray:
@@ -55,7 +60,7 @@ def least_squares(covariance: np.ndarray) -> np.ndarray:
 def hill_climb(covariance: np.ndarray) -> np.ndarray:
     """Return the weights (M + 1,) of greedy selection with replacement (Caruana et al., ICML 2004).
 
-    Each step adds the member that raises the correlation most, until none does.
+    Each step adds the member that raises the correlation most, until none does; the scale is set at the end.
     """
     counts, best = np.zeros(len(covariance) - 1), -np.inf
     for choice, score in _greedy(covariance, replace=True):
@@ -63,7 +68,7 @@ def hill_climb(covariance: np.ndarray) -> np.ndarray:
             break
         best = score
         counts[choice] += 1
-    return counts / counts.sum()
+    return _calibrated(counts / counts.sum(), covariance)
 
 
 def of_size(size: int, method: "Method", covariance: np.ndarray) -> np.ndarray:
