@@ -28,7 +28,7 @@ import pandas as pd
 
 from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
 from competition.data.tokens import LETTERS, encode
-from competition.errors import InputError
+from competition.errors import InputError, one_of
 from data_prep.table_numbers import Number, Spread, parse_number, read_input, read_numbers
 from data_prep.two_columns import open_bytes
 
@@ -88,6 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--left-flank", default="", help="bases of the construct before every sequence")
     add("--right-flank", default="", help="bases of the construct after every sequence")
     add("--apart", action="store_true", help="near-duplicate sequences may be in different folds")
+    add(
+        "--rank-by", default="pearson", metavar="SCORE", help="what the board ranks by (default: %(default)s)"
+    )
+    add("--tie-break", default="", metavar="SCORE", help="what orders submissions that are a tie")
+    add("--no-ensembles", action="store_true", help="the rules forbid ensembles")
     for name in ("title", "source", "licence"):
         add(f"--{name}", default="", help=f"{name} of the data")
 
@@ -123,6 +128,10 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
         Score("mae", "mae", "minimize", 0, infinite, unit=options.unit),
     ]
     scores += [Score(f"pearson_{s}", "pearson", "maximize", -1, 1, subset=s) for s in subsets]
+    names = [score.name for score in scores]
+    if options.rank_by not in names:
+        raise one_of("score for --rank-by", options.rank_by, names)
+    scores.sort(key=lambda score: score.name != options.rank_by)
     return Challenge(
         name=name,
         targets=tuple(Target(target.name, options.unit or target.unit) for target in columns.targets),
@@ -136,6 +145,8 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
         inputs={name: (len(members),) for name, members in columns.inputs.items()},
         subsets=dict.fromkeys(subsets, "rows"),
         near_duplicates=not options.apart,
+        tie_break=options.tie_break,
+        ensembles=not options.no_ensembles,
     )
 
 

@@ -58,6 +58,16 @@ def test_a_table_becomes_training_and_test_rows(tmp_path):
     assert read_answers(opened).group.tolist() == ["y", "y", "z"]
 
 
+def test_the_rules_of_a_table_can_be_set(tmp_path, capsys):
+    table = write_table(tmp_path / "t.csv")
+    rules = ("--rank-by", "mse", "--tie-break", "spearman", "--no-ensembles")
+    assert prepare("table", table, "--output", tmp_path / "c", *rules) == 0
+    declared = open_challenge(tmp_path / "c").challenge
+    assert declared.primary.name == "mse" and declared.tie_break == "spearman" and not declared.ensembles
+    assert prepare("table", table, "--output", tmp_path / "d", "--rank-by", "persn") == 2
+    assert "unknown score for --rank-by 'persn'" in capsys.readouterr().err
+
+
 def test_rows_can_be_chosen_and_separators_follow_the_name(tmp_path):
     frame = pd.DataFrame({"seq": promoters(4), "y": [1, 2, 3, 4], "lab": ["a", "b", "a", "a"]})
     frame.to_csv(tmp_path / "t.tsv.gz", sep="\t", index=False)
