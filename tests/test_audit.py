@@ -133,11 +133,13 @@ def test_length_that_gives_the_target_away_fails_whatever_its_shape(tmp_path):
     assert found["shortcut: GC content"].verdict == PASS
 
 
-def test_a_flank_that_names_the_batch_fails(tmp_path):
+@pytest.mark.parametrize("share", [0.15, 0.5])
+def test_a_flank_that_names_the_batch_fails(tmp_path, share):
     rng = np.random.default_rng(0)
-    batch = rng.random(400) < 0.15
-    flank = np.where(batch, "TGCATTTTTTTCACATG", "TGCATTTTTTTCACATC")
-    sequences = [a + b for a, b in zip(flank, random_sequences(rng, 400), strict=True)]
+    batch = rng.random(400) < share
+    flank = np.where(batch, "TGCATTTTG", "TGCATTTTC")
+    inserts = random_sequences(rng, 400)
+    sequences = [f"{a}{b}GGTTACGGCTGTT" for a, b in zip(flank, inserts, strict=True)]
     found = findings(tmp_path / "a", sequences, batch + 0.1 * rng.normal(size=400))
     assert found["shortcut: flanks"].verdict == FAIL
     assert found["shortcut: GC content"].verdict == PASS

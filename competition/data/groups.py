@@ -72,8 +72,10 @@ def chain(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.stack([rows[same], rows[same + 1]])
 
 
-def constant_flanks(tokens: np.ndarray, lengths: np.ndarray) -> tuple[int, int]:
-    """Return how many bases at the left and at the right end most sequences have in common.
+def constant_flanks(
+    tokens: np.ndarray, lengths: np.ndarray, *, share: float = FLANK_SHARE
+) -> tuple[int, int]:
+    """Return how many bases at the left and at the right end this share of sequences has in common.
 
     The ends of a reporter construct are the same in every row and tell nothing about kinship. Where too
     little would be left to compare, the sequences are one family and nothing is taken for a flank.
@@ -83,14 +85,14 @@ def constant_flanks(tokens: np.ndarray, lengths: np.ndarray) -> tuple[int, int]:
     sample = np.linspace(0, len(tokens) - 1, min(len(tokens), 20_000)).astype(np.int64)
     tokens, lengths = np.asarray(tokens[sample]), np.asarray(lengths[sample], dtype=np.int64)
     shortest, row = int(lengths.min()), np.arange(len(sample))
-    left = _constant(tokens[:, column] for column in range(shortest))
-    right = _constant(tokens[row, lengths - 1 - column] for column in range(shortest))
+    left = _constant((tokens[:, column] for column in range(shortest)), share)
+    right = _constant((tokens[row, lengths - 1 - column] for column in range(shortest)), share)
     return (left, right) if left + right + K <= np.median(lengths) else (0, 0)
 
 
-def _constant(columns: Iterator[np.ndarray]) -> int:
+def _constant(columns: Iterator[np.ndarray], share: float) -> int:
     for number, column in enumerate(columns):
-        if np.bincount(column, minlength=16)[:4].max() <= FLANK_SHARE * len(column):
+        if np.bincount(column, minlength=16)[:4].max() <= share * len(column):
             return number
     return 2**31
 

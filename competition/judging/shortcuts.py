@@ -13,7 +13,7 @@ from competition.data.tokens import PAD
 from competition.judging.metrics import UndefinedMetric, pearson
 
 BINS = 20  # of a quantity: enough for any shape of dependence
-END_BASES = 10  # looked at where a construct has no flanks of its own
+FLANK_SHARE = 0.45  # of the rows have the same base in a column: two flanks in equal parts are seen
 WORD = 5  # bases: 1,024 words
 MOST_BASES = 200_000_000  # read at a time: fewer rows of long sequences
 MOST_ROWS = 200_000  # for length, GC content and flanks
@@ -81,10 +81,8 @@ def _bins(values: np.ndarray) -> np.ndarray:
 
 
 def _ends(store: Store, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the bases of the construct's flanks as planes, or of the sequence's ends where it has none."""
-    left, right = constant_flanks(store.tokens, store.lengths)
-    if left + right == 0:
-        left = right = min(END_BASES, int(lengths.min()) // 2)
+    """Return the bases of the construct's flanks as planes (N, F); none where it has no flanks."""
+    left, right = constant_flanks(store.tokens, store.lengths, share=FLANK_SHARE)
     row = np.arange(len(tokens))[:, None]
     ends = [tokens[:, :left], tokens[row, (lengths[:, None] - right + np.arange(right)).clip(min=0)]]
     planes = np.eye(PAD + 1, dtype=np.float32)[np.concatenate(ends, axis=1)]
