@@ -1,6 +1,8 @@
 """The dual module has the layers, sizes and margins of its paper, and its experiments are settings."""
 
+import dataclasses
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from competition.data.challenge import Shapes
-from competition.training.solution import load_solution
+from competition.training.solution import configure, load_solution
 
 SOLUTION = load_solution(Path(__file__).parents[1] / "solutions" / "dual_module")
 Config, Model = SOLUTION.Config, SOLUTION.Model
 Convolution = importlib.import_module(Model.__module__).Convolution
+README = (SOLUTION.folder / "README.md").read_text(encoding="utf-8")
 SMALL = {"window": (-640, 640), "sequence_filters": (8,), "module_dense": 6, "joint": (5,)}
 
 
@@ -112,6 +115,19 @@ def test_dna_convolutions_are_drawn_glorot_normal_and_the_rest_uniform():
     assert dense.abs().max().item() == pytest.approx(np.sqrt(6 / (41_184 + 82)), rel=1e-3)
 
 
+def test_adam_adds_its_epsilon_where_keras_does():
+    """Keras: w -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + 1e-7)."""
+    optimizer, _ = (model := make_model(**SMALL)).optimizer(10)
+    weight = model.output.weight
+    wanted, m, v = weight.detach().numpy().astype(float), 0.0, 0.0
+    for step, gradient in enumerate((1e-7, -3e-6, 1.0), start=1):
+        weight.grad = torch.full_like(weight, gradient)
+        optimizer.step()
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        wanted -= 5e-4 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) * m / (np.sqrt(v) + 1e-7)
+        np.testing.assert_allclose(weight.detach(), wanted, atol=1e-7)
+
+
 @pytest.mark.parametrize(("modules", "deaf_to"), [("histone", 0), ("sequence", 1)])
 def test_a_module_alone_does_not_read_the_other_input(modules, deaf_to):
     model, inputs = make_model(modules=modules, **SMALL).eval(), list(draw())
@@ -184,6 +200,27 @@ def test_experiments_have_what_the_paper_names():
     assert (len(first.sequence_kernels), len(second.sequence_kernels)) == (1, 2)
     assert third.window == (-2000, 2000)
     assert (len(sixth.histone_kernels), len(sixth.sequence_kernels), sixth.module_dropout) == (2, 1, 0.5)
+
+
+def as_settings(*settings: str):
+    return configure(SOLUTION, 600_000, settings=settings, published=True)[0]
+
+
+def test_settings_of_the_readme_are_the_experiments():
+    """Rows read: | number | `name=value name=value` | ..., perhaps after "those of 1,"."""
+    rows = re.findall(r"^\| (\d) \| (?:those of (\d), )?`(.+?)`", README, re.MULTILINE)
+    listed = {number: (base, settings.split()) for number, base, settings in rows}
+    assert sorted(listed) == ["1", "2", "3", "4", "6"]
+    for number, (base, settings) in listed.items():
+        before = listed[base][1] if base else []
+        assert as_settings(*before, *settings) == Config.experiment(int(number))
+
+
+def test_commands_of_the_readme_train_experiment_5_in_two_stages():
+    commands = [text for text in README.replace("\\\n", "").split("\n") if "joint=[100,50,10] --set" in text]
+    first, second = (as_settings(*re.findall(r"--set (\S+)", command)) for command in commands)
+    assert second == Config.experiment(5)
+    assert first == dataclasses.replace(second, stage="modules", freeze_modules=False)
 
 
 @pytest.mark.parametrize(

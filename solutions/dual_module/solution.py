@@ -9,6 +9,7 @@ from torch.nn import functional
 
 # A normal cut at two standard deviations has this one; Glorot's initialisation divides by it.
 TRUNCATED_STD = 0.87962566103423978
+EPSILON = 1e-7  # of Keras's Adam
 SMALL = 100_000  # rows; the published recipe was for 600,000
 
 
@@ -67,11 +68,11 @@ class Config:
     def experiment(cls, number: int) -> "Config":
         """Return the paper's experiment 1 to 6 or 8, the final one; README says what of it is ours."""
         three = {
-            "histone_filters": (50, 50, 50), "histone_kernels": (10, 5, 5), "histone_dilations": (1, 2, 2),
-            "histone_pools": (5, 3, 1), "module_dense": None, "module_dropout": 0.0,
+            "histone_filters": (50, 50, 50), "histone_kernels": (10, 5, 3), "histone_dilations": (1, 3, 2),
+            "histone_pools": (5, 3, 3), "module_dense": None, "module_dropout": 0.0,
             "joint": (50, 10), "joint_dropout": 0.5,
         }  # fmt: skip
-        second = {"sequence_filters": (132, 132), "sequence_kernels": (6, 6), "sequence_pools": (32, 2)}
+        second = {"sequence_filters": (132, 32), "sequence_kernels": (6, 9), "sequence_pools": (32, 10)}
         plain = {"module_dense": None, "module_dropout": 0.0, "joint": (100, 50, 10), "joint_dropout": 0.5}
         changes = {
             1: three, 2: three | second, 3: three | {"window": (-2000, 2000)}, 4: plain,
@@ -144,7 +145,7 @@ class Model(nn.Module):
 
     def optimizer(self, num_steps: int):  # noqa: ARG002 - the rate stays as it is
         trained = [value for value in self.parameters() if value.requires_grad]
-        return torch.optim.Adam(trained, lr=self.config.rate), None
+        return KerasAdam(trained, lr=self.config.rate), None
 
     def initialize(self, target: Tensor) -> None:
         if self.config.log_targets and not bool((target > -1).all()):
@@ -156,6 +157,20 @@ class Model(nn.Module):
             heads = self.heads.values() if self.config.stage == "modules" else [self.output]
             for head in heads:
                 head.bias.copy_(mean)
+
+
+class KerasAdam(torch.optim.Adam):
+    """Adam as Keras has it: epsilon is added before the bias correction, at first 32 times as much.
+
+    Many gradients here are no larger: with PyTorch's own, the weights after 20 steps differ by a fifth of
+    the distance that they went.
+    """
+
+    def step(self, closure=None):
+        done = max((float(state["step"]) for state in self.state.values()), default=0.0)
+        for group in self.param_groups:
+            group["eps"] = EPSILON / math.sqrt(1 - group["betas"][1] ** (done + 1))
+        return super().step(closure)
 
 
 class Side(nn.Module):
