@@ -116,6 +116,16 @@ def test_training_changes_what_is_saved_for_the_branch_and_not_the_sum():
     assert torch.equal(unit(x), total)
 
 
+def test_what_the_paper_leaves_open_of_training_is_as_pytorch_has_it():
+    model = make_model(**TINY)
+    layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    assert all(m.weight.abs().max() <= m.weight[0].numel() ** -0.5 for m in layers)
+    norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
+    assert {(norm.momentum, norm.eps) for norm in norms} == {(0.1, 1e-5)}
+    defaults = model.optimizer(10)[0].defaults
+    assert (defaults["betas"], defaults["eps"]) == ((0.9, 0.999), 1e-8)
+
+
 def bytes_saved(batch: int, width: int) -> int:
     """Return how many bytes a training step keeps for its way back, the weights left out."""
     model = make_model(window=(0, width), pools=(95, 2, 2, 2, 5))
