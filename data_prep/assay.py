@@ -8,7 +8,7 @@ import numpy as np
 from competition.data.hashing import hash_text
 from competition.data.tokens import BASES, COMPLEMENT, encode
 from competition.judging.metrics import METRICS
-from data_prep.thermodynamics import TOP_BIN
+from data_prep.thermodynamics import DECIMALS, TOP_BIN
 from data_prep.yeast_factors import FACTORS
 
 # The adapters of the construct of de Boer et al., Nature Biotechnology 2020.
@@ -112,4 +112,10 @@ def measure(truth: np.ndarray, reads: np.ndarray, rng: np.random.Generator) -> n
 
 def ceiling(truth: np.ndarray, answers: np.ndarray, names: Sequence[str]) -> dict[str, float]:
     """Score the noiseless truth (N,) against the measured answers (N,), by each of these metrics."""
-    return {name: float(METRICS[name].function(answers[:, None], truth[:, None])) for name in names}
+    found = {name: METRICS[name].function(answers[:, None], truth[:, None]) for name in names}
+    return rounded(found)
+
+
+def rounded(scores: dict[str, float]) -> dict[str, float]:
+    """Round scores as all else that a simulation writes."""
+    return {name: round(float(value), DECIMALS) for name, value in scores.items()}

@@ -16,6 +16,7 @@ import pandas as pd
 from competition.data.challenge import Challenge, Score, Target, create_challenge
 from data_prep.assay import ceiling, generator
 from data_prep.gene_sequences import BLOCK_GENES, GC_SPREAD, MEAN_GC, Planted, draw_genes, site_table
+from data_prep.thermodynamics import DECIMALS
 
 LEFT, RIGHT = 70_000, 25_000  # bases before and after the TSS
 FEATURES = (
@@ -91,8 +92,9 @@ def draw_blocks(count: int, *, seed: int, part: str, chromosomes: tuple[str, ...
         half_life = rng.standard_normal((BLOCK_GENES, len(FEATURES)))[:keep]
         isochore = (each.gc - MEAN_GC) / GC_SPREAD
         half_life[:, 4:7] = 0.8 * half_life[:, 4:7] + 0.6 * isochore[:, None]  # GC of the exons follows it
-        truth = each.activity + half_life @ HALF_LIFE
-        label = truth + NOISE * rng.standard_normal(BLOCK_GENES)[:keep]
+        half_life = half_life.round(DECIMALS)
+        truth = (each.activity + half_life @ HALF_LIFE).round(DECIMALS)
+        label = (truth + NOISE * rng.standard_normal(BLOCK_GENES)[:keep]).round(DECIMALS)
         names = [chromosomes[i] for i in rng.integers(0, len(chromosomes), BLOCK_GENES)[:keep]]
         yield Block(each.tokens, half_life, truth, label, names, each.planted)
 

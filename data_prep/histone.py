@@ -17,6 +17,7 @@ import pandas as pd
 from competition.data.challenge import Challenge, Score, Target, create_challenge
 from data_prep.assay import ceiling, generator
 from data_prep.gene_sequences import BLOCK_GENES, draw_bases, draw_genes
+from data_prep.thermodynamics import DECIMALS
 
 HALF = 5_000  # bases before the TSS, and from it on
 NUM_BINS = 100
@@ -116,8 +117,9 @@ def make_rows(genes: Genes, cells: np.ndarray, seed: int, part: str) -> Rows:
     rng = generator(seed, f"{part} rows", 0)
     activity = genes.activity[gene] + CELL_SPREAD * rng.standard_normal(len(gene))
     histone = draw_marks(activity, rng)
-    truth = activity + STABILITY * genes.stability[gene]
-    return Rows(gene, cell, histone, truth, truth + NOISE * rng.standard_normal(len(gene)))
+    truth = (activity + STABILITY * genes.stability[gene]).round(DECIMALS)
+    label = (truth + NOISE * rng.standard_normal(len(gene))).round(DECIMALS)
+    return Rows(gene, cell, histone, truth, label)
 
 
 def draw_marks(activity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -127,7 +129,7 @@ def draw_marks(activity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     share = np.stack([1 - level, level, 0.3 + 0.5 * level, level, 0.4 + 0 * level], axis=1)  # (N, 5)
     unlike = rng.gamma(1 / OVERDISPERSION, OVERDISPERSION, share.shape)
     rate = 0.3 + DEPTH * (share * unlike)[:, :, None] * shape
-    return rng.poisson(rate).astype(np.float32)
+    return rng.poisson(rate.round(DECIMALS)).astype(np.float32)
 
 
 def profiles() -> np.ndarray:

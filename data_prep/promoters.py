@@ -15,7 +15,7 @@ import pandas as pd
 
 from competition.data.challenge import Challenge, Score, Target, create_challenge
 from competition.judging.metrics import pearson, spearman
-from data_prep.assay import START, STOP, Sites, draw_reads, generator, make_promoters, measure
+from data_prep.assay import START, STOP, Sites, draw_reads, generator, make_promoters, measure, rounded
 from data_prep.promoter_subsets import Heldout, make_test
 from data_prep.thermodynamics import expression
 from data_prep.yeast_factors import FACTORS
@@ -53,7 +53,7 @@ def build(folder: Path, *, seed: int = 0, num_train: int = 1_792, overwrite: boo
     truth = expression(test.tokens, START, STOP)
     answers = measure(truth, np.full(len(truth), TEST_READS), generator(seed, "test reads", 0))
     ceiling = answer_ceiling(test, truth, answers) | {"oof_pearson": training_ceiling(seed)}
-    with create_challenge(folder, declare(ceiling), overwrite=overwrite) as writer:
+    with create_challenge(folder, declare(rounded(ceiling)), overwrite=overwrite) as writer:
         planted = [site_table(test.sites, "test")]
         for start, tokens, sites, label in training_blocks(seed, num_train):
             writer.train.append(tokens, np.full(len(tokens), tokens.shape[1]), target=label)

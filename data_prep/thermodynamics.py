@@ -12,6 +12,10 @@ import numpy as np
 from competition.data.tokens import BASES, reverse_complement
 from data_prep.yeast_factors import CLEARING, FACTORS, Factor
 
+# Processors differ in the last digits of exp, log and sums. Whatever a simulation computes is rounded before
+# it is written, sorted or drawn from, so that all of them build the same bytes.
+DECIMALS = 6
+
 TOP_BIN = 17.0  # expression is a mean sorting bin, 0..17
 BASE_LOG_ODDS = -1.2  # of a promoter without sites
 CONCENTRATION = 30.0  # weight of a perfect site against an empty one
@@ -51,7 +55,7 @@ def expression(tokens: np.ndarray, start: int, stop: int, *, everywhere_alike: b
         _log_odds(tokens[i : i + BLOCK_ROWS], start, stop, everywhere_alike)
         for i in range(0, len(tokens), BLOCK_ROWS)
     ]
-    return TOP_BIN / (1 + np.exp(-np.concatenate(parts)))
+    return (TOP_BIN / (1 + np.exp(-np.concatenate(parts)))).round(DECIMALS)
 
 
 def _log_odds(tokens: np.ndarray, start: int, stop: int, everywhere_alike: bool) -> np.ndarray:
