@@ -72,7 +72,7 @@ def read_members(paths: Sequence[Path], challenge: OpenChallenge, runs: Path) ->
         raise InputError(f"an ensemble of {len(paths)} submissions; wanted two or more")
     manifests = tuple(read_manifest(path.with_suffix(".json")) for path in paths)
     for path, manifest in zip(paths, manifests, strict=True):
-        same = {"challenge_digest": challenge.digest, "fold_digest": manifests[0].fold_digest}
+        same = {"train_digest": challenge.challenge.train_digest, "fold_digest": manifests[0].fold_digest}
         for name, wanted in same.items():
             if getattr(manifest, name) != wanted:
                 raise InputError(f"{path} has another {name} than the others; wanted the same rows and folds")
@@ -174,6 +174,7 @@ def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blen
         run=run,
         created=stamp.isoformat(timespec="seconds"),
         kind="ensemble",
+        train_digest=challenge.challenge.train_digest,
         declared=declare(challenge.challenge),
         config={"method": blend.method, "members": {name: x for name, x in weights.items() if x}},
         oof={name: metric.function(members.truth, oof) for name, metric in metrics.items()},

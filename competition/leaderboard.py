@@ -38,6 +38,8 @@ EXPENDABLE = (
 PIPED_WIDTH = 240  # where there is no terminal, nothing is left out
 LEFT = ("solution", "device", "date", "run")  # columns of text; numbers stand on the right
 BASES = ("private", "all", "out-of-fold")  # what a board ranks by: the first of these that it has
+DIGESTS = ("answers_digest", "train_digest", "challenge_digest")  # what says to which build a manifest is
+SCORED = ("name", "metric", "direction", "subset", "weights")  # what makes two scores the same
 HEADER = (
     "# Leaderboard\n\nMade from the manifests by `python -m competition.leaderboard --write`; do not edit.\n"
 )
@@ -100,16 +102,15 @@ def _read_whole(path: Path) -> Manifest:
 def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[str] = ()) -> Board:
     """Rank manifests: a pure function of them, whatever their order.
 
-    The newest one says which build of the challenge counts and how it is scored. Controls, collapsed runs and
-    submissions to another build are shown without a tier.
+    The newest one says which answers count and how they are scored; the rest of the declaration may differ.
+    Controls, collapsed runs and submissions to another build are shown without a tier.
     """
     newest = max(manifests, key=_by_age, default=None)
     if newest is None:
         return Board(challenge, "", "", "", "", "", None, {}, (), tuple(broken))
-    declared, digest = newest.declared, newest.challenge_digest
-    primary = declared["scores"][0]
-    basis = _basis([m for m in manifests if m.challenge_digest == digest], primary)
-    judged = [_judge(manifest, primary, basis, digest) for manifest in manifests]
+    standard, basis = _standard(manifests, newest)
+    declared, primary = standard.declared, _primary(standard)
+    judged = [_judge(manifest, standard, basis) for manifest in manifests]
     judged.sort(key=lambda row: _order(row, primary["direction"]))
     ranked = _ranked(judged, basis, primary["direction"], allowed=_kinds(declared))
     return Board(
@@ -120,7 +121,7 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
         direction=primary["direction"],
         tie_break=declared.get("tie_break", ""),
         ceiling=declared.get("ceiling", {}).get(primary["name"]),
-        controls=_controls(newest, basis, primary["name"]),
+        controls=_controls(standard, basis, primary["name"]),
         rows=tuple(_break_ties(ranked, declared, basis)),
         broken=tuple(broken),
     )
@@ -138,9 +139,31 @@ def _kinds(declared: dict[str, Any]) -> set[str]:
     return {"solution", "ensemble"} if declared.get("ensembles", True) else {"solution"}
 
 
-def _basis(manifests: Sequence[Manifest], primary: dict[str, Any]) -> str:
-    sound = [m for m in manifests if not m.collapsed]
-    return next((b for b in BASES if any(_value(m, primary, b) is not None for m in sound)), BASES[-1])
+def _primary(manifest: Manifest) -> dict[str, Any]:
+    score: dict[str, Any] = manifest.declared["scores"][0]
+    return score
+
+
+def _standard(manifests: Sequence[Manifest], newest: Manifest) -> tuple[Manifest, str]:
+    """Return the submission that all others must be comparable with, and the basis.
+
+    It is the newest one with a score among those to the build of the very newest: with the same answers or,
+    where that was not scored, the same training rows. Manifests of earlier versions know neither.
+    """
+    digest = next((name for name in DIGESTS if getattr(newest, name)), DIGESTS[-1])
+    build = getattr(newest, digest)
+    alike = [m for m in manifests if getattr(m, digest) == build and not m.collapsed]
+    for basis in BASES:
+        scored = [m for m in alike if _value(m, _primary(m), basis) is not None]
+        if scored:
+            return max(scored, key=_by_age), basis
+    return newest, BASES[-1]
+
+
+def _build(manifest: Manifest, basis: str) -> tuple[Any, ...]:
+    """Return all that two submissions must share to be comparable: the rows and the score."""
+    rows = manifest.train_digest if basis == "out-of-fold" else manifest.answers_digest
+    return rows or manifest.challenge_digest, *(_primary(manifest).get(name) for name in SCORED)
 
 
 def _value(manifest: Manifest, primary: dict[str, Any], basis: str) -> float | None:
@@ -150,10 +173,10 @@ def _value(manifest: Manifest, primary: dict[str, Any], basis: str) -> float | N
     return manifest.scores.get(basis, {}).get(primary["name"])
 
 
-def _judge(manifest: Manifest, primary: dict[str, Any], basis: str, digest: str) -> Row:
-    value = _value(manifest, primary, basis)
+def _judge(manifest: Manifest, standard: Manifest, basis: str) -> Row:
+    value = _value(manifest, _primary(standard), basis)
     why = f"no {basis} score" if value is None else ""
-    if manifest.challenge_digest != digest:
+    if value is not None and _build(manifest, basis) != _build(standard, basis):
         why = "another build of the challenge"
     if manifest.collapsed:
         why = f"collapsed: {manifest.collapsed}"
@@ -282,8 +305,8 @@ def _seeds(row: Row, board: Board) -> str:
 def _recipe(manifest: Manifest) -> tuple[Any, ...]:
     """Return all that two runs have in common that differ by their seed alone."""
     return (
-        manifest.kind, manifest.solution, manifest.source_digest, manifest.challenge_digest,
-        manifest.fold_digest, manifest.config,
+        manifest.kind, manifest.solution, manifest.source_digest, manifest.fold_digest, manifest.config,
+        manifest.train_digest or manifest.challenge_digest,
     )  # fmt: skip
 
 

@@ -170,6 +170,13 @@ def test_a_folder_without_a_whole_declaration_is_no_challenge(toy_challenge, tmp
         open_challenge(tmp_path / "toy")
 
 
+def test_the_digest_of_the_training_rows_follows_them_alone(toy_challenge, tmp_path):
+    changes = ({}, {"source": "edited", "ceiling": {"pearson": 0.9}}, {"num_test": 8}, {"num_train": 32})
+    paths = [toy_challenge(tmp_path / str(i), **each) for i, each in enumerate(changes)]
+    plain, edited, tested, trained = (open_challenge(path).challenge.train_digest for path in paths)
+    assert plain == edited == tested != trained
+
+
 def test_the_digest_tells_two_builds_apart(toy_challenge, tmp_path):
     digests = [open_challenge(toy_challenge(tmp_path / str(seed), seed=seed)).digest for seed in (0, 1)]
     digests.append(open_challenge(toy_challenge(tmp_path / "again", seed=0)).digest)

@@ -27,6 +27,7 @@ from competition.judging.manifest import Manifest, read_manifest
 from competition.judging.metrics import METRICS
 from competition.judging.moments import _chunks, gather, with_rank_mean
 from competition.judging.nested import OF_SUMS, Judge
+from competition.leaderboard import read_board
 
 NUM_ROWS = 600
 SOLUTION = """
@@ -333,6 +334,15 @@ def test_the_way_of_blending_can_be_chosen(home):
     manifest = read_manifest(path)
     assert manifest.config["method"] == "rank mean" and list(manifest.config["members"]) == ["rank mean"]
     assert manifest.scores["private"]["r"] > 0.5
+
+
+def test_an_edited_title_keeps_no_submission_from_the_blend_or_the_board(home):
+    declaration = home / "data/toy/public/challenge.toml"
+    declaration.write_text('title = "edited"\n' + declaration.read_text())
+    assert main(["toy", *folders(home)]) == 0
+    board = read_board(home / "submissions/toy")
+    assert len({row.manifest.challenge_digest for row in board.rows}) == 2
+    assert len(board.rows) == 3 and all(row.tier for row in board.rows)
 
 
 def test_what_cannot_be_blended_is_refused(home, tmp_path, capsys):

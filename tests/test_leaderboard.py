@@ -149,6 +149,49 @@ def test_another_build_of_the_challenge_is_shown_without_a_rank():
     assert notes(board) == ["old old-run has no score: another build of the challenge"]
 
 
+def scored(solution: str, value: float, answers: str, **fields: object) -> Manifest:
+    return manifest(solution, value, answers_digest=answers, **fields)
+
+
+def test_scores_on_the_same_answers_are_ranked_together_whatever_else_was_edited():
+    edited = {"declared": declare(replace(challenge(ceiling=0.9), title="edited")), "challenge_digest": "e"}
+    assert ranks(scored("old", 0.9, "a"), scored("new", 0.5, "a", **edited)) == {"old": 1, "new": 2}
+    assert ranks(scored("old", 0.9, "a"), scored("new", 0.5, "b", created="2031")) == {"new": 1, "old": None}
+
+
+@pytest.mark.parametrize("change", [{"metric": "spearman"}, {"subset": "all", "weights": {"all": 2.0}}])
+def test_scores_by_another_primary_score_are_not_ranked_together(change):
+    toy = challenge()
+    declared = declare(replace(toy, scores=(replace(toy.primary, **change),)))
+    new = scored("new", 0.5, "a", declared=declared, created="2031")
+    assert ranks(scored("old", 0.9, "a"), new) == {"new": 1, "old": None}
+
+
+def test_out_of_fold_scores_on_the_same_training_rows_are_ranked_together():
+    one = manifest("one", oof={"main": 0.5}, train_digest="t", challenge_digest="edited")
+    two = manifest("two", oof={"main": 0.6}, train_digest="t")
+    other = manifest("other", oof={"main": 0.7}, train_digest="u", created="2029")
+    assert ranks(one, two, other) == {"two": 1, "one": 2, "other": None}
+
+
+@pytest.mark.parametrize("fields", [{}, {"collapsed": "one constant"}])
+def test_a_new_run_without_a_score_leaves_the_board_as_it_was(fields):
+    first, second = (scored(name, v, "a", train_digest="t") for name, v in (("a", 0.5), ("b", 0.6)))
+    new = manifest("new", oof={"main": 0.9}, train_digest="t", created="2031", **fields)
+    assert ranks(first, second, new) == {"b": 1, "a": 2, "new": None}
+    assert make_board("toy", [first, second, new]).basis == "private"
+
+
+def test_a_new_run_on_other_training_rows_is_ranked_out_of_fold_until_it_is_scored():
+    old = scored("old", 0.5, "a", train_digest="t", oof={"main": 0.9})
+    new = manifest("new", oof={"main": 0.4}, train_digest="u", created="2031")
+    assert ranks(old, new) == {"new": 1, "old": None}
+
+
+def test_a_manifest_of_an_earlier_version_counts_as_another_build():
+    assert ranks(manifest("old", 0.9, created="2029"), scored("new", 0.5, "a")) == {"new": 1, "old": None}
+
+
 def test_an_ensemble_is_ranked_only_where_the_challenge_allows_it():
     assert ranks(manifest("blend", 0.9, kind="ensemble"), manifest("a", 0.5)) == {"blend": 1, "a": 2}
     rules = {"declared": declare(challenge(ensembles=False))}

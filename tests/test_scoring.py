@@ -239,6 +239,20 @@ def tamper(folder: Path, name: str, text: str) -> None:
     (folder / "private" / "checksums.toml").write_text(toml.dumps({"files": digests}))
 
 
+def test_the_digest_of_the_answers_follows_answers_and_subsets_and_nothing_else(tmp_path):
+    first = toy_answers()
+    other = {
+        "again": {},
+        "titled": {"challenge": replace(TOY, title="edited", ceiling={"pearson": 0.9})},
+        "answers": {"answers": first.assign(expression=first.expression + 1)},
+        "usage": {"answers": first.assign(usage="private")},
+        "subsets": {"subsets": toy_subsets().iloc[1:]},
+    }
+    digests = {name: read_answers(build(tmp_path / name, **how)).digest for name, how in other.items()}
+    assert digests["again"] == digests["titled"]
+    assert len(set(digests.values())) == 4
+
+
 def test_answers_that_changed_are_refused(tmp_path):
     folder = build(tmp_path / "toy").folder
     with (folder / "private" / "answers.csv").open("a") as file:

@@ -234,7 +234,7 @@ def test_a_lock_leaves_nothing_behind_and_opens_after_an_error(tmp_path):
 
 
 def test_what_a_board_needs_of_a_challenge_is_declared(toy):
-    score = {"name": "pearson", "metric": "pearson", "direction": "maximize", "unit": "r"}
+    score = {"name": "pearson", "metric": "pearson", "direction": "maximize", "unit": "r", "subset": "all"}
     known = {"scores": [score], "ceiling": {"pearson": 0.9}, "ensembles": True, "tie_break": ""}
     assert declare(toy.challenge) == known
 
@@ -259,10 +259,20 @@ def test_a_file_that_changed_after_it_was_submitted_is_not_scored(tmp_path, toy)
         score_submission(tmp_path / "a.csv", toy)
 
 
-def test_a_submission_to_another_build_is_not_scored(tmp_path, toy):
-    write(tmp_path / "a.csv", challenge_digest="other")
-    with pytest.raises(InputError, match="another build of 'toy'"):
+def test_a_submission_to_another_challenge_is_not_scored(tmp_path, toy):
+    write(tmp_path / "a.csv", challenge="other")
+    with pytest.raises(InputError, match="of challenge 'other'; wanted 'toy'"):
         score_submission(tmp_path / "a.csv", toy)
+
+
+def test_a_submission_is_scored_after_the_declaration_was_edited(tmp_path, toy):
+    write(tmp_path / "a.csv", challenge_digest="before", declared={"scores": []})
+    write(tmp_path / "b.csv", challenge_digest=toy.digest)
+    for name in "ab":
+        score_submission(tmp_path / f"{name}.csv", toy)
+    before, now = (read_manifest(tmp_path / f"{name}.json") for name in "ab")
+    assert before.answers_digest == now.answers_digest != ""
+    assert before.declared == now.declared == declare(toy.challenge)
 
 
 def test_a_collapsed_submission_is_not_scored(tmp_path, toy):

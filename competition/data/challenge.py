@@ -1,5 +1,6 @@
 """A challenge, a folder declared by its challenge.toml: what is predicted from what, and how it is scored."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -72,6 +73,12 @@ class Challenge:
     @property
     def primary(self) -> Score:
         return self.scores[0]
+
+    @property
+    def train_digest(self) -> str:
+        """sha256 over the digests of the training rows' files, whatever else is declared."""
+        listed = [f"{digest} {path}" for path, digest in self.files.items() if path.startswith("train/")]
+        return hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

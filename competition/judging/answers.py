@@ -1,5 +1,6 @@
 """The answers of a challenge: the only code that reads its private folder."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from competition.data.store import file_digest
 from competition.errors import InputError, one_of
 from competition.judging.manifest import locked
 from competition.submission import read_table, target_names
+
+TABLES = ("answers.csv", "subsets.csv")  # all that a score is taken on
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Answers:
     test_ids: pd.Index  # of every test row, in answers.csv or not
     subsets: Mapping[str, Subset]  # "all" is always there
     group: np.ndarray | None = None  # (N,) names of dependent rows, where answers.csv has them
+    digest: str = ""  # of answers and subsets: scores on the same ones are comparable
 
 
 def count_look(folder: Path, digest: str) -> int:
@@ -64,7 +68,7 @@ def read_answers(challenge: Path | OpenChallenge) -> Answers:
     folder = challenge if isinstance(challenge, Path) else challenge.folder
     declaration = from_toml(folder / "public" / "challenge.toml")
     private = folder / "private"
-    _verify(private)
+    digest = _verify(private)
     table = read_table(private / "answers.csv")
     _check_ids(table["id"], private / "answers.csv")
     _check_usages(table["usage"], private / "answers.csv", ["public", "private"])
@@ -78,17 +82,19 @@ def read_answers(challenge: Path | OpenChallenge) -> Answers:
     truth = table[target_names(declaration)].replace("", "nan").to_numpy(np.float64)
     sample = read_table(folder / "public" / "sample_submission.csv")
     group = table["group"].to_numpy(dtype=str) if "group" in table.columns else None
-    return Answers(declaration, ids, truth, pd.Index(sample["id"]), subsets, group)
+    return Answers(declaration, ids, truth, pd.Index(sample["id"]), subsets, group, digest)
 
 
-def _verify(private: Path) -> None:
+def _verify(private: Path) -> str:
+    """Check answers and subsets against their checksums; return the sha256 of both."""
     listed = toml.load(private / "checksums.toml")["files"]
-    for name in ("answers.csv", "subsets.csv"):
+    for name in TABLES:
         path = private / name
         if path.exists() != (name in listed) or not (private / "answers.csv").exists():
             raise InputError(f"{path} does not agree with private/checksums.toml; build the challenge again")
         if name in listed and file_digest(path) != listed[name]:
             raise InputError(f"{path} has changed since the challenge was built; build the challenge again")
+    return hashlib.sha256("\n".join(listed.get(name, "") for name in TABLES).encode()).hexdigest()
 
 
 def _check_ids(ids: pd.Series, path: Path) -> None:

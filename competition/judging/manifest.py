@@ -24,11 +24,15 @@ class Manifest:
     """Where a submission came from and what it scored. Keys that are not known here are kept."""
 
     challenge: str
-    challenge_digest: str  # sha256 of challenge.toml: scores of different digests are not comparable
+    challenge_digest: str  # sha256 of challenge.toml, as it was when the run began
     solution: str
     run: str
     created: str  # UTC, ISO 8601
     kind: str = "solution"  # "solution", "control" or "ensemble"
+    train_digest: str = ""  # of the training rows: out-of-fold scores of the same ones are comparable
+    # Of answers and subsets, from the scorer: test scores on the same ones are comparable. Whoever guesses
+    # every answer right could see it here, and no less in the scores with their sixteen digits.
+    answers_digest: str = ""
     declared: dict[str, Any] = field(default_factory=dict)  # see declare: what a board needs of the challenge
     command: str = ""
     seed: int | None = None
@@ -64,8 +68,9 @@ class Manifest:
 
 def declare(challenge: Challenge) -> dict[str, Any]:
     """Return what a leaderboard must know of a challenge, so that it can be made from manifests alone."""
+    names = ("name", "metric", "direction", "unit", "subset", "weights")
     scores = [
-        {"name": score.name, "metric": score.metric, "direction": score.direction, "unit": score.unit}
+        {name: getattr(score, name) for name in names if name != "weights" or score.weights}
         for score in challenge.scores
     ]
     return {

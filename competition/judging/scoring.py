@@ -14,7 +14,7 @@ from competition.data.challenge import Challenge, OpenChallenge, Score
 from competition.data.store import file_digest
 from competition.errors import InputError
 from competition.judging.answers import Answers, count_look, read_answers
-from competition.judging.manifest import read_manifest, update_manifest
+from competition.judging.manifest import declare, read_manifest, update_manifest
 from competition.judging.metrics import METRICS, UndefinedMetric
 from competition.judging.uncertainty import intervals, pack, resample_scores
 from competition.submission import align, find_problems, read_checked, target_names
@@ -133,17 +133,24 @@ def judge(answers: Answers, prediction: np.ndarray) -> Judgement:
 
 
 def score_submission(path: Path, challenge: OpenChallenge) -> Judgement:
-    """Score a submission and write the scores into its manifest; InputError where it is refused."""
+    """Score a submission and write the scores into its manifest; InputError where it is refused.
+
+    The declaration may have changed since the run (a title, a ceiling, a score), as long as the ids fit.
+    """
     manifest = read_manifest(path.with_suffix(".json"))
     if manifest.csv_sha256 != file_digest(path):
         raise InputError(f"{path} is not the file that its manifest describes; submit it again")
-    if manifest.challenge_digest != challenge.digest:
-        raise InputError(f"{path} was made for another build of {manifest.challenge!r}; run it again")
+    if manifest.challenge != challenge.challenge.name:
+        raise InputError(
+            f"{path} is of challenge {manifest.challenge!r}; wanted {challenge.challenge.name!r}"
+        )
     answers = read_answers(challenge)
     judged = judge(answers, match(answers, read_checked(path, challenge)))
     primary = answers.challenge.primary.name
     update_manifest(
         path,
+        declared=declare(challenge.challenge),
+        answers_digest=answers.digest,
         scores=judged.report.scores,
         intervals=judged.intervals,
         draws={usage: pack(each[primary][0]) for usage, each in judged.draws.items()},

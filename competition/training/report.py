@@ -48,6 +48,7 @@ def make_manifest(
         **{name: value for name, value in record.items() if name in names},
         run=run.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        train_digest=opened.challenge.train_digest,
         declared=declare(opened.challenge),
         oof={} if reason else oof_scores(predictions, target),
         fold_scores={} if reason else fold_scores(predictions, target, folds),
