@@ -11,9 +11,11 @@ from scipy.optimize import nnls
 from competition import run as program
 from competition.data.challenge import Challenge, Score, Target, create_challenge
 from competition.ensemble import Members, choose, main
+from competition.errors import InputError
 from competition.judging import nested
 from competition.judging.blend import (
     METHODS,
+    Line,
     correlation,
     error_correlation,
     hill_climb,
@@ -138,6 +140,26 @@ def test_nested_scores_by_moments_are_those_of_the_rows(metric, method):
     lines = nested_lines(judged.moments, METHODS[method])
     wanted = score(metric, members.truth, judged.predict(lines))
     assert judged(lines).value == pytest.approx(wanted, abs=1e-10)
+
+
+@pytest.mark.parametrize(("unit", "middle"), [(1e-20, 100), (1e-50, 0), (1.0, 1e9)])
+def test_a_member_is_judged_as_it_is_scored_whatever_its_unit_and_middle(unit, middle):
+    members = sample(1e9, 1)
+    truth, oof = members.truth + 100, np.stack([members.oof[0] * unit, members.oof[1] + middle])
+    judged = Judge("pearson", with_rank_mean(oof), truth, members.fold)
+    for number in range(2):
+        alone = judged([Line(np.eye(3)[number], np.zeros(1))] * 4)
+        assert alone.value == pytest.approx(score("pearson", truth, oof[number]), abs=1e-7)
+        assert alone.draws.std() == pytest.approx(0.04, rel=0.6)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_a_member_far_from_the_unit_of_the_target_is_refused(unit):
+    members = sample(1, 1)
+    with pytest.raises(InputError, match=r"member 2 is up to .* from its mean; wanted 1e-60 to 1e\+60"):
+        judge(members._replace(oof=members.oof * np.array([1, unit])[:, None, None]), "pearson")
+    with pytest.raises(InputError, match="the truth is up to"):
+        judge(members._replace(truth=members.truth * unit), "pearson")
 
 
 def score(metric: str, truth: np.ndarray, prediction: np.ndarray) -> float:

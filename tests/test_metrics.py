@@ -184,11 +184,48 @@ def test_shapes_that_do_not_match_are_refused(shapes):
         mse(*map(np.zeros, shapes))
 
 
-@pytest.mark.parametrize("scale", [1e200, 1e-200])
-def test_numbers_out_of_float64s_range_are_refused_and_never_nan(scale):
+@pytest.mark.parametrize("name", ["mse", "mae"])
+def test_an_error_out_of_float64s_range_is_refused_and_never_infinite(name):
     truth, prediction = sample()
     with pytest.raises(InputError, match="too large or too small"):
-        pearson(truth * scale, prediction * scale)
+        METRICS[name].function(truth * 1e305, -prediction * 1e305)
+
+
+@given(columns, st.integers(-300, 300), st.integers(-300, 300))
+@settings(deadline=None, max_examples=100)
+def test_a_correlation_does_not_change_with_the_unit_of_either_side(prediction, power, other):
+    truth = np.arange(len(prediction)) % 7 + 0.0
+    if np.ptp(prediction):
+        for metric in (pearson, spearman, r2):
+            found = metric(truth * 10.0**power, prediction * 10.0**other)
+            assert found == pytest.approx(metric(truth, prediction), abs=1e-9)
+
+
+@given(columns, st.integers(-300, 300))
+@settings(deadline=None, max_examples=50)
+def test_explained_variance_does_not_change_with_the_unit_of_both_sides(prediction, power):
+    truth, unit = np.arange(len(prediction)) % 7 + 0.0, 10.0**power
+    found = METRICS["R2"].function(truth * unit, prediction * unit)
+    assert found == pytest.approx(METRICS["R2"].function(truth, prediction), rel=1e-9, abs=1e-9)
+
+
+@given(columns, st.integers(-300, 300))
+@settings(deadline=None, max_examples=50)
+def test_a_perfect_prediction_scores_exactly_1_in_any_unit(truth, power):
+    truth = truth * 10.0**power
+    if np.ptp(truth):
+        assert [METRICS[name].function(truth, truth) for name in (*CORRELATIONS, "R2")] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("power", range(-325, -150, 5))
+def test_noise_scores_as_noise_however_small_it_is(power):
+    truth, noise = np.random.default_rng(0).normal(size=(2, 1000)) * [[1], [10.0**power]]
+    if not noise.any():
+        with pytest.raises(UndefinedMetric, match="prediction is constant"):
+            pearson(truth, noise)
+    else:  # of the smallest some digits are gone, and what is left is scored
+        assert pearson(truth, noise) == pytest.approx(stats.pearsonr(truth, np.ldexp(noise, 500))[0])
+        assert abs(pearson(truth, noise)) < 0.1
 
 
 def test_a_declared_metric_is_a_known_metric():

@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.data.hashing import hash_text
+from competition.judging.metrics import excess, scaled
 
 RESAMPLES = 1_000
 LEVEL = 0.95  # of an interval
 RANKING = ThreadPoolExecutor(os.cpu_count(), "ranks")  # numpy lets threads run side by side here
 BLOCK_CELLS = 500_000  # counts (resamples times rows) at a time: 4 MB, which caches hold
+RESOLVED = 1e-14  # of a mean square: less of it than this is rounding, not variance
 
 
 class Gain(NamedTuple):
@@ -92,8 +94,14 @@ def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -
 Weighted = Callable[[np.ndarray], np.ndarray]  # counts (r, N) -> values (S, r)
 
 
+def variance(square: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Return a mean square less the squared mean; NaN where that is nothing but rounding."""
+    value = square - mean**2
+    return np.where(value > RESOLVED * square, value, np.nan)
+
+
 def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    truth, values = truth - truth.mean(), values - values.mean(1, keepdims=True)
+    truth, values = _centred(truth), _centred(values)
     columns = np.concatenate([[np.ones_like(truth), truth, truth**2], values, values**2, values * truth])
 
     def score(counts: np.ndarray) -> np.ndarray:
@@ -101,9 +109,15 @@ def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
         n, t, tt = sums[:3]
         p, pp, tp = np.split(sums[3:], 3)
         product = tp / n - p * t / n**2
-        return product / np.sqrt((tt / n - (t / n) ** 2) * (pp / n - (p / n) ** 2))
+        return product / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n))
 
     return score
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Return values (..., N) around their mean, in a range where they can be squared."""
+    values = scaled(values, excess(values))
+    return np.asarray(values - values.mean(-1, keepdims=True))
 
 
 def _squared(truth: np.ndarray, values: np.ndarray) -> Weighted:
@@ -120,11 +134,12 @@ def _mean_of(loss: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, 
 
 
 def _explained(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    errors, centred = (values - truth) ** 2, truth - truth.mean()
+    by = excess(truth)
+    errors, centred = (scaled(values, by) - scaled(truth, by)) ** 2, _centred(truth)
 
     def score(counts: np.ndarray) -> np.ndarray:
-        spread = centred**2 @ counts.T - (centred @ counts.T) ** 2 / counts.sum(1)
-        return 1 - errors @ counts.T / spread
+        n = counts.sum(1)
+        return 1 - errors @ counts.T / n / variance(centred**2 @ counts.T / n, centred @ counts.T / n)
 
     return score
 

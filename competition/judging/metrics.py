@@ -15,6 +15,7 @@ import numpy as np
 from competition.errors import InputError
 
 BLOCK_ROWS = 16_384  # two float64 blocks stay in a core's cache; memory does not grow with the rows
+SAFE_EXPONENT = 128  # of two: fourth powers of such numbers, and of what two of them differ by, are in range
 
 Function = Callable[[np.ndarray, np.ndarray], float]
 
@@ -33,7 +34,7 @@ class Metric(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Centred sums of squares and products over n rows."""
+    """Centred sums of squares and products over n rows, of both sides as scaled brings them in range."""
 
     truth: float
     prediction: float
@@ -89,8 +90,25 @@ def _blocks(truth: np.ndarray, prediction: np.ndarray) -> Iterator[tuple[np.ndar
         yield truth[rows].astype(np.float64), prediction[rows].astype(np.float64)
 
 
+def excess(values: np.ndarray) -> np.ndarray:
+    """Return e (..., 1) for values (..., N) whose largest is too large or too small to be squared, or else 0.
+
+    ldexp(values, -e) then lie between -1 and 1, and those that differ do so by 2**-54 or more. Nothing is
+    lost, as the factor is a power of two.
+    """
+    ends = [end(-1, keepdims=True).astype(np.float64) for end in (values.min, values.max)]
+    power = np.frexp(np.abs(ends).max(0))[1]
+    return np.where(np.abs(power) > SAFE_EXPONENT, power, 0)
+
+
+def scaled(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Return values (..., N) over two to the power of by (..., 1); themselves where that is one."""
+    return np.ldexp(values.astype(np.float64), -by) if by.any() else values
+
+
 def _spread(truth: np.ndarray, prediction: np.ndarray) -> Spread:
     """Sum centred squares and products; the last term corrects the rounding of the two means."""
+    truth, prediction = scaled(truth, excess(truth)), scaled(prediction, excess(prediction))
     means = truth.mean(dtype=np.float64), prediction.mean(dtype=np.float64)
     t_sum = p_sum = tt = pp = tp = np.float64(0)
     for t, p in _blocks(truth, prediction):
@@ -154,6 +172,8 @@ def r2(truth: np.ndarray, prediction: np.ndarray) -> float:
 def R2(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Return the share of variance explained, 1 - SSE / SST; it is negative below the mean's."""
     _wants_variation("truth", truth)
+    by = excess(truth)
+    truth, prediction = scaled(truth, by), scaled(prediction, by)
     return float(1 - _sum_of_squares(truth, prediction) / np.float64(_spread(truth, truth).truth))
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from competition.errors import InputError
 from competition.judging.metrics import ranks
 
+FARTHEST = 1e60  # from the mean; fourth powers, which correlations take, stay within float64's range
 CHUNKS = 1_000  # drawn by a resample; each is of one fold and holds whole groups
 
 
@@ -69,6 +71,7 @@ def gather(
     """
     chunk = _chunks(fold, np.arange(len(fold)) if group is None else group)
     middle = np.concatenate([columns.mean(1), truth.mean(0)[None]]).T  # (T, M + 2)
+    _check_range(columns, truth, middle.T)
     order = np.argsort(chunk, kind="stable")
     ends = np.flatnonzero(np.append(np.diff(chunk[order]) != 0, True)) + 1
     shape = (len(ends), truth.shape[1], len(columns) + 1)
@@ -79,6 +82,19 @@ def gather(
         count[number] = len(rows)
         total[number], products[number] = block.sum(2), block @ block.transpose(0, 2, 1)
     return Moments(fold[order[ends - 1]], count, total, products, middle)
+
+
+def _check_range(columns: np.ndarray, truth: np.ndarray, middle: np.ndarray) -> None:
+    """Refuse columns (M + 1, N, T) or truth (N, T) that cannot be squared, around their middle (M + 2, T)."""
+    ends = [np.concatenate([end(columns, 1), end(truth, 0)[None]]) for end in (np.min, np.max)]
+    farthest = np.abs(ends - middle).max(0)  # (M + 2, T)
+    outside = ~(farthest <= FARTHEST) | ((farthest > 0) & (farthest < 1 / FARTHEST))
+    for number, target in np.argwhere(outside)[:1]:
+        name = "the truth" if number == len(columns) else f"member {number + 1}"
+        raise InputError(
+            f"{name} is up to {farthest[number, target]:.3g} from its mean; wanted {1 / FARTHEST:g} to "
+            f"{FARTHEST:g}, as a blend is in the unit of the target"
+        )
 
 
 def _chunks(fold: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from competition.judging.blend import (
     nested_lines,
     of_size,
 )
-from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, interval, resample
+from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, interval, resample, variance
 from competition.judging.metrics import METRICS
 from competition.judging.moments import Moments, gather
 
@@ -48,11 +48,12 @@ class Judge:
         """Judge predictions that each fold's line makes for its rows."""
         if self.metric not in OF_SUMS:
             return self._by_rows(self.predict(lines))
-        parts = _summarise(self.moments, lines)  # (C, T, 6)
+        middle = _middle(self.moments, lines)  # (T,)
+        parts = _summarise(self.moments, lines, middle)  # (C, T, 6)
         draws = np.tensordot(self.counts, parts, 1)  # (R, T, 6)
-        of_sums = OF_SUMS[self.metric]
+        of_sums, offset = OF_SUMS[self.metric], middle - self.moments.middle[:, -1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            value, drawn = (of_sums(*np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))
+            value, drawn = (of_sums(offset, *np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))
         return Judged(float(np.mean(value)), np.mean(drawn, axis=-1))
 
     def predict(self, lines: Sequence[Line]) -> np.ndarray:
@@ -69,12 +70,25 @@ class Judge:
         return Judged(value, resample(self.metric, self.truth, [predictions], blocks)[0])
 
 
-def _summarise(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
-    """Return what OF_SUMS takes of each chunk (C, T, 6), truth and predictions around the truth's middle."""
+def _middle(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
+    """Return the mean (T,) of the predictions that each fold's line makes for its rows."""
+    total = np.zeros(len(moments.middle))
+    for fold, (weights, shift) in enumerate(lines):
+        mine = moments.fold == fold
+        each = moments.middle[:, :-1] @ weights + shift
+        total += moments.total[mine].sum(0)[:, :-1] @ weights + moments.count[mine].sum() * each
+    return np.asarray(total / moments.count.sum())
+
+
+def _summarise(moments: Moments, lines: Sequence[Line], middle: np.ndarray) -> np.ndarray:
+    """Return the sums that OF_SUMS takes of each chunk (C, T, 6), of predictions around their middle (T,).
+
+    Around the truth's, small differences between predictions would be lost.
+    """
     found = np.empty((*moments.total.shape[:2], 6))
     for fold, (weights, shift) in enumerate(lines):
         mine = moments.fold == fold
-        constant = moments.middle[:, :-1] @ weights + shift - moments.middle[:, -1]  # (T,)
+        constant = moments.middle[:, :-1] @ weights + shift - middle  # (T,)
         count, total, products = moments.count[mine, None], moments.total[mine], moments.products[mine]
         linear = total[..., :-1] @ weights
         square = np.einsum("m,ctmk,k->ct", weights, products[..., :-1, :-1], weights, optimize=True)
@@ -86,25 +100,26 @@ def _summarise(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
     return found
 
 
-def _pearson(*sums: np.ndarray) -> np.ndarray:
+def _pearson(_: np.ndarray, *sums: np.ndarray) -> np.ndarray:
     n, t, tt, p, pp, tp = sums
-    return np.asarray((tp / n - p * t / n**2) / np.sqrt((tt / n - (t / n) ** 2) * (pp / n - (p / n) ** 2)))
+    return np.asarray((tp / n - p * t / n**2) / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n)))
 
 
-def _mse(*sums: np.ndarray) -> np.ndarray:
-    n, _, tt, _, pp, tp = sums
-    return np.asarray((tt - 2 * tp + pp) / n)
+def _mse(offset: np.ndarray, *sums: np.ndarray) -> np.ndarray:
+    n, t, tt, p, pp, tp = sums
+    return np.asarray((tt - 2 * tp + pp + 2 * offset * (p - t)) / n + offset**2)
 
 
-def _explained(*sums: np.ndarray) -> np.ndarray:
+def _explained(offset: np.ndarray, *sums: np.ndarray) -> np.ndarray:
     n, t, tt, *_ = sums
-    return np.asarray(1 - _mse(*sums) / (tt / n - (t / n) ** 2))
+    return np.asarray(1 - _mse(offset, *sums) / variance(tt / n, t / n))
 
 
-# Metrics that are functions of the number, truth, truth squared, prediction, its square and their product.
+# Metrics that are functions of the number, truth, truth squared, prediction, its square and their product,
+# both sides around their middle, and first of how far the prediction's middle is above the truth's.
 OF_SUMS: dict[str, Callable[..., np.ndarray]] = {
     "pearson": _pearson,
-    "r2": lambda *sums: _pearson(*sums) ** 2,
+    "r2": lambda offset, *sums: _pearson(offset, *sums) ** 2,
     "R2": _explained,
     "mse": _mse,
 }
