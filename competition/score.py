@@ -148,7 +148,8 @@ def _run(options: argparse.Namespace) -> None:
             count_look(challenge.folder, file_digest(options.file))
     report = judged.report
     if options.json:
-        print(json.dumps({**report._asdict(), "intervals": judged.intervals}, indent=2))
+        found = {**report._asdict(), "intervals": judged.intervals, "notes": judged.notes}
+        print(json.dumps(found, indent=2))
         return
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     title = f"{options.file} on {challenge.challenge.name}"
@@ -158,6 +159,8 @@ def _run(options: argparse.Namespace) -> None:
             console.print(f"- {usage} {name} has no value: {reason}", highlight=False)
             if not report.scores[usage]:
                 break  # nothing of this usage is known: once is enough
+    for note in judged.notes:
+        console.print(f"- {note}")
 
 
 if __name__ == "__main__":

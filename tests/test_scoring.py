@@ -365,6 +365,19 @@ def test_the_command_line_shows_every_score_and_every_digit_on_request(tmp_path,
     assert low < scores["private"]["overall"] < high and f"({low:.4f} to {high:.4f})" in shown
 
 
+def test_the_command_line_says_where_intervals_are_too_narrow(tmp_path, capsys):
+    subsets = pd.DataFrame({"subset": "snv", "id": [f"r{i}" for i in range(20, 90)], "reference": "r0"})
+    subsets = pd.concat([subsets, toy_subsets().query("subset == 'high'")])
+    folder = build(tmp_path / "toy", subsets=subsets).folder
+    predict().to_csv(tmp_path / "a.csv", index=False)
+    assert main([str(tmp_path / "a.csv"), "--challenge", str(folder)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "- public snv: 1 sets of pairs that share rows are too few to draw from" in said
+    assert main([str(tmp_path / "a.csv"), "--challenge", str(folder), "--json"]) == 0
+    usages = [note.split()[0] for note in json.loads(capsys.readouterr().out)["notes"]]
+    assert usages == ["public", "all"]
+
+
 def test_the_command_line_refuses_with_a_line_and_status_2(tmp_path, toy):
     predict().assign(expression=1).to_csv(tmp_path / "a.csv", index=False)
     command = [

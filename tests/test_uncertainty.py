@@ -1,5 +1,6 @@
 """Intervals and tiers come from resamples that are the same for every submission."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,15 @@ import pandas as pd
 import pytest
 
 from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.judging.answers import Answers, read_answers
+from competition.data.hashing import hash_text
+from competition.judging.answers import Answers, Subset, read_answers
+from competition.judging.bootstrap import draw_counts, resample
 from competition.judging.scoring import match, score_report
 from competition.judging.uncertainty import (
     bayes_factor,
     intervals,
     known,
+    notes,
     pack,
     resample_scores,
     tiers,
@@ -109,6 +113,74 @@ def test_a_handful_of_groups_are_too_few_to_draw_from(tmp_path):
         for answers in (build(tmp_path / str(size), rows_per_group=size) for size in (0, 30))
     ]
     np.testing.assert_array_equal(*draws)
+
+
+def make_pairs(references: np.ndarray, group: np.ndarray | None = None) -> Answers:
+    """Answers of pairs (the row i and its reference, which comes after the rows), all 0 and private."""
+    count = len(references) + int(references.max()) + 1
+    ids, private = pd.Index([f"r{i}" for i in range(count)]), np.zeros(len(references), bool)
+    pairs = Subset(np.arange(len(references)), len(references) + references, private)
+    scores = (Score("mse", "mse", "minimize", 0, np.inf, subset="steps"),)
+    challenge = Challenge("toy", (Target("y"),), scores, subsets={"steps": "pairs"})
+    everything = Subset(np.arange(count), None, np.zeros(count, bool))
+    subsets = {"all": everything, "steps": pairs}
+    return Answers(challenge, ids, np.zeros((count, 1)), ids, subsets, group)
+
+
+def errors_of(answers: Answers, seed: int) -> np.ndarray:
+    """Predictions of which those of references, the last 40 rows, are the worst."""
+    errors = np.random.default_rng(seed).normal(size=answers.truth.shape)
+    errors[-40:] *= 2
+    return errors
+
+
+def test_resamples_of_pairs_vary_as_much_as_the_score_does_from_test_set_to_test_set():
+    answers = make_pairs(np.repeat(np.arange(40), 8))
+    steps = answers.subsets["steps"]
+    fresh = [(steps.differences(errors_of(answers, seed)) ** 2).mean() for seed in range(1000)]
+    several = [errors_of(answers, seed) for seed in range(10)]
+    drawn = resample_scores(answers, several, "all", resamples=200)["mse"].std(axis=1)
+    single = [resample("mse", np.zeros((320, 1)), [steps.differences(e)], draw_counts(320)) for e in several]
+    assert np.mean(drawn) == pytest.approx(np.std(fresh), rel=0.15)
+    assert np.mean([each.std() for each in single]) < 0.6 * np.std(fresh)
+    assert notes(answers, "all") == []
+
+
+@pytest.mark.parametrize("with_groups", [False, True])
+def test_a_resample_of_pairs_draws_all_that_a_chain_of_shared_rows_and_groups_joins(with_groups):
+    rng = np.random.default_rng(0)
+    references = rng.integers(0, 40, 60)
+    group = np.array([f"g{i}" for i in rng.integers(0, 900, 60 + references.max() + 1)])
+    answers = make_pairs(references, group if with_groups else None)
+    rows = np.stack([answers.subsets["steps"].rows, answers.subsets["steps"].references])
+    sets = [{int(pair)} for pair in range(60)]
+    for one, other in itertools.combinations(range(60), 2):
+        shares = set(rows[:, one]) & set(rows[:, other])
+        if shares or (with_groups and set(group[rows[:, one]]) & set(group[rows[:, other]])):
+            first, second = (next(each for each in sets if pair in each) for pair in (one, other))
+            sets = [each for each in sets if each not in (first, second)] + [first | second]
+    assert 20 <= len(sets) < 40
+    sets.sort(key=lambda pairs: min(pairs))
+    error = answers.subsets["steps"].differences(errors_of(answers, 1))[:, 0]
+    found = resample_scores(answers, [errors_of(answers, 1)], "all", resamples=30)["mse"][0]
+    for number, value in enumerate(found):
+        draw = np.random.default_rng([0, int(hash_text(["steps/all"])[0]), number])
+        pairs = [pair for each in draw.integers(0, len(sets), len(sets)) for pair in sets[each]]
+        assert value == pytest.approx((error[pairs] ** 2).mean())
+
+
+def test_what_is_drawn_apart_although_it_depends_on_each_other_is_named(tmp_path):
+    few = make_pairs(np.repeat(np.arange(19), 8))
+    assert notes(few, "private") == [
+        "private steps: 19 sets of pairs that share rows are too few to draw from (wanted 20 or more), "
+        "so single pairs are drawn, and intervals are too narrow"
+    ]
+    assert notes(few, "public") == []  # nothing of it is known
+    grouped = make_pairs(np.repeat(np.arange(40), 8), np.repeat(["x", "y"], 180))
+    assert "1 sets of pairs that share rows or groups are too few" in notes(grouped, "all")[0]
+    assert "so sets of pairs that share rows are drawn" in notes(grouped, "all")[0]
+    rows = notes(build(tmp_path / "toy", rows_per_group=30), "all")
+    assert rows[0].startswith("all rows: 4 groups are too few") and "so single rows are drawn" in rows[0]
 
 
 def test_only_known_rows_of_the_usage_take_part(answers):

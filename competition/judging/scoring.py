@@ -16,7 +16,7 @@ from competition.errors import InputError
 from competition.judging.answers import Answers, count_look, read_answers
 from competition.judging.manifest import declare, read_manifest, update_manifest
 from competition.judging.metrics import METRICS, UndefinedMetric
-from competition.judging.uncertainty import intervals, pack, resample_scores
+from competition.judging.uncertainty import intervals, notes, pack, resample_scores
 from competition.submission import align, find_problems, read_checked, target_names
 
 USAGES = ("public", "private", "all")
@@ -29,6 +29,7 @@ class Judgement(NamedTuple):
 
     report: "Report"
     draws: dict[str, dict[str, np.ndarray]]  # usage -> score -> its value in every resample (1, R)
+    notes: list[str]  # of which subsets the intervals are too narrow, and why
 
     @property
     def intervals(self) -> dict[str, dict[str, list[float]]]:
@@ -129,7 +130,8 @@ def judge(answers: Answers, prediction: np.ndarray) -> Judgement:
     """Score predictions (N, T) in the order of the answers, and over resamples of them."""
     report = report_array(answers, prediction)
     known = [usage for usage in USAGES if report.scores[usage]]
-    return Judgement(report, {usage: resample_scores(answers, [prediction], usage) for usage in known})
+    draws = {usage: resample_scores(answers, [prediction], usage) for usage in known}
+    return Judgement(report, draws, [note for usage in known for note in notes(answers, usage)])
 
 
 def score_submission(path: Path, challenge: OpenChallenge) -> Judgement:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.data.challenge import Score
+from competition.data.groups import chain, components
 from competition.judging.answers import Answers, Subset
 from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare
 
-MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from: rows are drawn then
+MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from
 TIE = 3.0  # Bayes factor under which two submissions are a tie (Rafi et al., Nature Biotechnology 2024)
 
 
@@ -19,7 +20,8 @@ class Unit(NamedTuple):
 
     name: str
     chosen: np.ndarray  # (M,) of Answers.ids, or of the subset's pairs
-    group: np.ndarray | None  # (M,)
+    group: np.ndarray  # (M,) of dependent ones, drawn whole
+    note: str  # where dependent ones are drawn apart: which, and why
 
 
 def resample_scores(
@@ -32,9 +34,10 @@ def resample_scores(
 ) -> dict[str, np.ndarray]:
     """Return each declared score (S, R) of each prediction (N, T) in each resample of a usage.
 
-    Rows (groups of rows where answers.csv has twenty or more) are drawn once for all the subsets of rows, so
-    that their overlap is kept; the pairs of a subset are drawn by themselves. NaN where a resample has no
-    value.
+    Rows (groups of rows where answers.csv has them) are drawn once for all the subsets of rows, so that their
+    overlap is kept. The pairs of a subset are drawn by themselves, each with all that a chain of shared rows
+    or groups joins to it. Where that leaves fewer than twenty sets to draw from, single ones are drawn, and
+    notes says so. NaN where a resample has no value.
     """
     scores = list(answers.challenge.scores if scores is None else scores)
     wanted = {(_base(s.metric), subset) for s in scores for subset in (s.weights or {s.subset: 1.0})}
@@ -88,14 +91,41 @@ def _take(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return block if np.array_equal(columns, np.arange(block.shape[1])) else np.take(block, columns, axis=1)
 
 
+def notes(answers: Answers, usage: str) -> list[str]:
+    """Say for which subsets dependent rows or pairs are drawn apart, which makes intervals too narrow."""
+    names = {name: None for score in answers.challenge.scores for name in (score.weights or [score.subset])}
+    subsets = {name if answers.subsets[name].references is not None else None: None for name in names}
+    return [note for name in subsets if (note := _unit(answers, usage, name).note)]
+
+
 def _unit(answers: Answers, usage: str, pairs: str | None) -> Unit:
     """Return the rows, or the pairs, with a known answer that a usage has."""
-    subset = answers.subsets[pairs or "all"]
+    name, subset = pairs or "rows", answers.subsets[pairs or "all"]
     chosen = np.flatnonzero(known(answers, subset, usage))
-    group = answers.group[chosen] if pairs is None and answers.group is not None else None
-    if group is not None and len(np.unique(group)) < MIN_GROUPS:
-        group = None
-    return Unit(f"{pairs or 'rows'}/{usage}", chosen, group)
+    ways = _ways(answers, subset, chosen)
+    counts = {way: len(np.unique(group)) for way, group in ways.items()}
+    best, finest = next(iter(ways)), list(ways)[-1]
+    taken = next((way for way in ways if counts[way] >= MIN_GROUPS), finest)
+    note = (
+        f"{usage} {name}: {counts[best]} {best} are too few to draw from (wanted {MIN_GROUPS} or more), "
+        f"so {taken} are drawn, and intervals are too narrow"
+    )
+    return Unit(f"{name}/{usage}", chosen, ways[taken], "" if taken == best or not len(chosen) else note)
+
+
+def _ways(answers: Answers, subset: Subset, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what could be drawn of the chosen rows or pairs (M,), best first: what it is -> groups (M,)."""
+    single, count = np.arange(len(chosen)), len(answers.ids)
+    if subset.references is None:
+        groups = {} if answers.group is None else {"groups": answers.group[chosen]}
+        return {**groups, "single rows": single}
+    rows = subset.rows[chosen]
+    links = [np.stack([rows, subset.references[chosen]])]
+    ways = {"sets of pairs that share rows": components(links, count)[rows], "single pairs": single}
+    if answers.group is None:
+        return ways
+    same = chain(np.unique(answers.group, return_inverse=True)[1], np.arange(count))
+    return {"sets of pairs that share rows or groups": components([*links, same], count)[rows], **ways}
 
 
 def known(answers: Answers, subset: Subset, usage: str) -> np.ndarray:
