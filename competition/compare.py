@@ -22,9 +22,9 @@ from competition.data.challenge import OpenChallenge
 from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
 from competition.judging.answers import Answers, read_answers
-from competition.judging.bootstrap import interval
+from competition.judging.bootstrap import bayes_factor, interval, spell_tie, surely_better
 from competition.judging.scoring import USAGES, match, report_array
-from competition.judging.uncertainty import bayes_factor, resample_scores
+from competition.judging.uncertainty import notes, resample_scores
 from competition.score import read_predictions
 from competition.submission import target_names
 
@@ -33,10 +33,11 @@ SHOWN_BASES = 60  # of a long sequence
 
 
 def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str) -> pd.DataFrame:
-    """Return a line a score: both values, the gain of second over first, its interval and the Bayes factor.
+    """Return a line a score: both values, the gain of second over first, its interval, and which is better.
 
-    first and second are predictions (N, T) in the order of the answers. The factor says how many resamples
-    are won by the better of the two for each that it loses.
+    first and second are predictions (N, T) in the order of the answers. The Bayes factor says how many
+    resamples are won by the better of the two for each that it loses; neither is better where the challenge's
+    rule has it a tie.
     """
     reports = [report_array(answers, each).scores[usage] for each in (first, second)]
     draws = resample_scores(answers, [first, second], usage)
@@ -45,12 +46,14 @@ def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str)
         if score.name not in reports[0] or score.name not in reports[1]:
             continue
         sign = 1 if score.direction == "maximize" else -1
-        low, high = interval(sign * (draws[score.name][1] - draws[score.name][0]))
-        gain = sign * (reports[1][score.name] - reports[0][score.name])
-        better, worse = draws[score.name][::-1] if gain >= 0 else draws[score.name]
-        factor = bayes_factor(better, worse, maximize=score.direction == "maximize")
-        lines.append((score.name, reports[0][score.name], reports[1][score.name], gain, low, high, factor))
-    return pd.DataFrame(lines, columns=["score", "A", "B", "gain of B", "low", "high", "Bayes factor"])
+        gains = sign * (draws[score.name][1] - draws[score.name][0])
+        values = [report[score.name] for report in reports]
+        gain = sign * (values[1] - values[0])
+        leader, lead = ("B", gains) if gain >= 0 else ("A", -gains)
+        better = leader if surely_better(lead, answers.challenge.tie_bayes_factor) else ""
+        lines.append((score.name, *values, gain, *interval(gains), bayes_factor(lead), better))
+    columns = ["score", "A", "B", "gain of B", "low", "high", "Bayes factor", "better"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def disagreements(
@@ -106,21 +109,22 @@ def _run(options: argparse.Namespace) -> None:
     console.print(f"B  {options.second}")
     console.print(f"{challenge.challenge.name}, {options.usage} answers")
     console.print(_gains(lines))
+    for note in notes(answers, options.usage):
+        console.print(f"- {note}")
     primary = lines.iloc[0]
-    winner, loser = ("B", "A") if primary["gain of B"] > 0 else ("A", "B")
-    sure = primary["low"] > 0 or primary["high"] < 0
-    verdict = f"{winner} is better than {loser}" if sure else "the rows do not tell which is better"
-    console.print(f"{primary['score']}: {verdict}")
+    better = {"A": "A is better than B", "B": "B is better than A"}
+    verdict = better.get(primary["better"], "the rows do not tell which is better")
+    console.print(f"{primary['score']}: {verdict} (a tie: {spell_tie(answers.challenge.tie_bayes_factor)})")
     console.print(_rows(disagreements(challenge, answers, first, second, options.rows)))
 
 
 def _gains(lines: pd.DataFrame) -> Table:
-    table = Table("score", "A", "B", "gain of B", "95 %", "Bayes factor", box=box.SIMPLE_HEAD)
+    headings = ("score", "A", "B", "gain of B", "95 %", "Bayes factor", "better")
+    table = Table(*headings, box=box.SIMPLE_HEAD)
     for line in lines.itertuples(index=False):
-        name, a, b, gain, low, high, factor = line
-        table.add_row(
-            name, f"{a:.4f}", f"{b:.4f}", f"{gain:+.4f}", f"{low:+.4f} to {high:+.4f}", f"{factor:.3g}"
-        )
+        name, *values, gain, low, high, factor, better = line
+        numbers = (f"{gain:+.4f}", f"{low:+.4f} to {high:+.4f}", f"{factor:.3g}")
+        table.add_row(name, *(f"{value:.4f}" for value in values), *numbers, better or "-")
     return table
 
 

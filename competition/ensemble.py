@@ -110,7 +110,7 @@ def choose(verdict: Verdict, wanted: str) -> Blend:
         return next(blend for blend in verdict.blends if blend.method == wanted)
     plain = verdict.blends[0]
     gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in verdict.blends]
-    sure = [(gain.value, blend) for gain, blend in gains if gain.low > 0]
+    sure = [(gain.value, blend) for gain, blend in gains if gain.sure]
     return max(sure, key=lambda each: each[0], default=(0.0, plain))[1]
 
 

@@ -23,10 +23,10 @@ from rich.table import Table
 from competition import toml
 from competition.data.store import file_digest
 from competition.errors import InputError, exit_status, one_of
-from competition.judging.bootstrap import RESAMPLES
+from competition.judging.bootstrap import RESAMPLES, spell_tie
 from competition.judging.manifest import Manifest, locked, read_manifest
 from competition.judging.page import Section, to_page
-from competition.judging.uncertainty import TIE, tiers, unpack
+from competition.judging.uncertainty import tiers, unpack
 from competition.training.progress import duration
 
 FILE = "LEADERBOARD.md"
@@ -68,6 +68,9 @@ class Board:
     controls: dict[str, float | None]  # name -> value: what knows nothing of the sequences
     rows: tuple[Row, ...]
     broken: tuple[str, ...]  # files that are no part of the board, and why
+    tie_bayes_factor: float | None = (
+        None  # under which two are a tie; None: by the interval of the difference
+    )
 
 
 def read_board(folder: Path) -> Board | None:
@@ -112,7 +115,7 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
     declared, primary = standard.declared, _primary(standard)
     judged = [_judge(manifest, standard, basis) for manifest in manifests]
     judged.sort(key=lambda row: _order(row, primary["direction"]))
-    ranked = _ranked(judged, basis, primary["direction"], allowed=_kinds(declared))
+    ranked = _ranked(judged, basis, declared, allowed=_kinds(declared))
     return Board(
         challenge=challenge,
         score=primary["name"],
@@ -124,6 +127,7 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
         controls=_controls(standard, basis, primary["name"]),
         rows=tuple(_break_ties(ranked, declared, basis)),
         broken=tuple(broken),
+        tie_bayes_factor=declared.get("tie_bayes_factor"),
     )
 
 
@@ -189,10 +193,14 @@ def _order(row: Row, direction: str) -> tuple[Any, ...]:
     return row.value is None, better, row.manifest.solution, row.manifest.run
 
 
-def _ranked(rows: Sequence[Row], basis: str, direction: str, allowed: set[str]) -> list[Row]:
+def _ranked(rows: Sequence[Row], basis: str, declared: dict[str, Any], allowed: set[str]) -> list[Row]:
     """Give tiers to those that compete: what resamples of the test rows cannot tell apart shares one."""
     competing = [row for row in rows if row.value is not None and row.manifest.kind in allowed]
-    found = tiers([_draws(row, basis) for row in competing], maximize=direction == "maximize")
+    found = tiers(
+        [_draws(row, basis) for row in competing],
+        maximize=declared["scores"][0]["direction"] == "maximize",
+        tie_bayes_factor=declared.get("tie_bayes_factor"),
+    )
     tier = {id(row.manifest): number for row, number in zip(competing, found, strict=True)}
     return [row._replace(tier=tier.get(id(row.manifest))) for row in rows]
 
@@ -232,7 +240,8 @@ def caption(board: Board) -> str:
     better = "higher is better" if board.direction == "maximize" else "lower is better"
     return (
         f"Ranked by {board.score} ({board.basis}), {better}; what {RESAMPLES:,} resamples of the test rows "
-        f"cannot tell from a tier's first shares its tier (Bayes factor under {TIE:g}){_tie_break(board)}. "
+        f"cannot tell from a tier's first shares its tier ({spell_tie(board.tie_bayes_factor)})"
+        f"{_tie_break(board)}. "
         "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold is "
         f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: this one's, and how many "
         "of the same solution and settings are here with the sd of their scores. Looks: how many "

@@ -314,7 +314,7 @@ def judge(bench: Bench, base: Any, changes: dict[str, Any], study: Any) -> None:
     )  # fmt: skip
     text = f"{gain.value:+.4f} {score.name}, 95 % of resampled groups {gain.low:+.4f} to {gain.high:+.4f}"
     print(f"on {rows.sum():,} rows that the search did not see: {text}")
-    if gain.low <= 0:
+    if not gain.sure:
         print("the lead is within noise; tuned.toml is left as it is")
         return
     note = f"{study.study_name}, {len(study.trials)} trials; gain on rows set aside {text}"

@@ -37,6 +37,7 @@ SUBSETS = {
     "motif_tiling": ("motif_tiling_seqs.csv", "pairs", 0.4),
 }
 WEIGHTS = {"all": 1.0, **{name: weight for name, (_, _, weight) in SUBSETS.items()}}
+TIE_BAYES_FACTOR = 3.0  # of the official ranking (Rafi et al., Nature Biotechnology 2024)
 SIDES = {"rows": ("",), "pairs": ("alt_", "ref_")}  # prefixes of the columns pos and sequence
 PUBLIC_ANSWERS = "public_leaderboard_ids/ground.json"
 ALL_ANSWERS = "filtered_test_data_with_MAUDE_expression.txt"
@@ -85,6 +86,7 @@ def declare(name: str, left: str, right: str) -> Challenge:
         targets=(Target("expression", "mean sorting bin, 0..17; test answers on the MAUDE scale"),),
         scores=tuple(scores),
         tie_break="spearman_score",
+        tie_bayes_factor=TIE_BAYES_FACTOR,
         left_flank=left,
         right_flank=right,
         inputs={"singleton": (1,)},

@@ -92,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rank-by", default="pearson", metavar="SCORE", help="what the board ranks by (default: %(default)s)"
     )
     add("--tie-break", default="", metavar="SCORE", help="what orders submissions that are a tie")
+    add("--tie-bayes-factor", type=float, metavar="K",
+        help="a tie is a Bayes factor under K (default: a 95 %% interval that holds 0)")  # fmt: skip
     add("--no-ensembles", action="store_true", help="the rules forbid ensembles")
     for name in ("title", "source", "licence"):
         add(f"--{name}", default="", help=f"{name} of the data")
@@ -146,6 +148,7 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
         subsets=dict.fromkeys(subsets, "rows"),
         near_duplicates=not options.apart,
         tie_break=options.tie_break,
+        tie_bayes_factor=options.tie_bayes_factor,
         ensembles=not options.no_ensembles,
     )
 

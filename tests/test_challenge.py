@@ -247,6 +247,9 @@ def test_a_score_that_cannot_be_is_refused(changes, words):
         ({"targets": (Target("y"), Target("y"))}, "targets are called y, y; wanted each name once"),
         ({"scores": (SCORE, SCORE)}, "scores are called pearson, pearson; wanted each name once"),
         ({"tie_break": "spearmn"}, "unknown score for tie_break 'spearmn'"),
+        ({"tie_bayes_factor": 0.5}, "tie_bayes_factor is 0.5; wanted a number from 1"),
+        ({"tie_bayes_factor": "3"}, "tie_bayes_factor is '3'; wanted a number from 1"),
+        ({"tie_bayes_factor": float("nan")}, "tie_bayes_factor is nan; wanted a number from 1"),
         ({"inputs": {"target": (1,)}}, "an input cannot be called 'target'"),
         ({"inputs": {"sequence": (1,)}}, "an input cannot be called 'sequence'"),
         ({"inputs": {"half-life": (1,)}}, "an input cannot be called 'half-life'"),
@@ -282,6 +285,7 @@ def challenges(draw) -> Challenge:
         inputs=draw(st.dictionaries(st.text("abc", min_size=1), SHAPES, max_size=3)),
         subsets=subsets, ensembles=draw(st.booleans()), near_duplicates=draw(st.booleans()),
         ceiling=draw(st.dictionaries(NAMES, NUMBERS, max_size=2)),
+        tie_bayes_factor=draw(st.none() | st.floats(1, 1e6)),
         files=draw(st.dictionaries(NAMES, NAMES, max_size=2)),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Two submissions are compared on the same resamples, and by the rows where they differ."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from competition.data.challenge import Challenge, Score, Target, create_challeng
 from competition.data.tokens import decode
 from competition.judging.answers import read_answers
 from competition.judging.bootstrap import paired_gain
+from competition.judging.uncertainty import pack, resample_scores, tiers, unpack
 
 NUM_ROWS = 200
 
@@ -67,6 +69,25 @@ def test_the_rows_that_differ_most_come_first_with_their_sequences(folder, sides
     whole = decode(np.asarray(opened.test.tokens[[30, 7]]))
     assert [text.removesuffix("...") for text in rows["sequence"]] == [text[:60] for text in whole]
     assert rows["truth"].tolist() == answers.truth[[30, 7], 0].tolist()
+
+
+@pytest.mark.parametrize("tie_bayes_factor", [None, 3.0])
+def test_who_is_better_is_who_leads_by_a_tier(sides, tie_bayes_factor):
+    answers, first, _ = sides
+    answers = replace(answers, challenge=replace(answers.challenge, tie_bayes_factor=tie_bayes_factor))
+    rng, found = np.random.default_rng(2), []
+    for noise in np.linspace(0, 2.5, 9):
+        second = first + noise * rng.normal(size=first.shape)
+        line = compare(answers, first, second, "private").iloc[0]
+        draws = resample_scores(answers, [first, second], "private")["r"]
+        best_first = sorted(zip((line["A"], line["B"]), draws, strict=True), key=lambda each: -each[0])
+        ranked = [unpack(pack(each)) for _, each in best_first]
+        led = tiers(ranked, maximize=True, tie_bayes_factor=tie_bayes_factor) == [1, 2]
+        assert line["better"] == ("" if not led else "A" if line["A"] > line["B"] else "B")
+        if tie_bayes_factor is None:
+            assert led == (line["low"] > 0 or line["high"] < 0)
+        found.append(led)
+    assert True in found and False in found
 
 
 def write(path: Path, answers, prediction: np.ndarray) -> str:

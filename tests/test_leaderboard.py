@@ -261,6 +261,18 @@ def test_what_resamples_cannot_tell_apart_shares_a_tier():
     assert found == {"a": 1, "b": 1, "c": 2}
 
 
+def test_a_tie_is_by_the_interval_of_the_difference_or_by_the_declared_bayes_factor():
+    made = [drawn(name, value, 0.01, seed=seed) for name, value, seed in (("a", 0.8, 1), ("b", 0.785, 2))]
+    dream = declare(replace(challenge(), tie_bayes_factor=3.0))
+    by_factor = [replace(each, declared=dream) for each in made]
+    older = [replace(each, declared={"scores": dream["scores"]}) for each in made]  # says nothing of ties
+    assert [ranks(*each) for each in (made, by_factor, older)] == [
+        {"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1},
+    ]  # fmt: skip
+    assert "(the 95 % interval of the difference holds 0)" in caption(make_board("toy", made))
+    assert "(Bayes factor under 3)" in caption(make_board("toy", by_factor))
+
+
 def test_the_declared_tie_break_orders_a_tier_and_nothing_else():
     second = Score("second", "mse", "minimize", 0, float("inf"))
     declared = declare(replace(challenge(), scores=(*challenge().scores, second), tie_break="second"))

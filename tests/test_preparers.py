@@ -60,10 +60,11 @@ def test_a_table_becomes_training_and_test_rows(tmp_path):
 
 def test_the_rules_of_a_table_can_be_set(tmp_path, capsys):
     table = write_table(tmp_path / "t.csv")
-    rules = ("--rank-by", "mse", "--tie-break", "spearman", "--no-ensembles")
+    rules = ("--rank-by", "mse", "--tie-break", "spearman", "--no-ensembles", "--tie-bayes-factor", "3")
     assert prepare("table", table, "--output", tmp_path / "c", *rules) == 0
     declared = open_challenge(tmp_path / "c").challenge
     assert declared.primary.name == "mse" and declared.tie_break == "spearman" and not declared.ensembles
+    assert declared.tie_bayes_factor == 3
     assert prepare("table", table, "--output", tmp_path / "d", "--rank-by", "persn") == 2
     assert "unknown score for --rank-by 'persn'" in capsys.readouterr().err
 
@@ -184,7 +185,7 @@ def test_the_official_dream_layout_becomes_a_challenge(tmp_path):
     plasmid = json.loads((raw / "plasmid.json").read_text())
     whole = opened.challenge.left_flank + opened.test.rows["id"][0] + opened.challenge.right_flank
     assert (plasmid + plasmid).count(whole.split("0")[0] + LEFT) >= 1
-    assert not opened.challenge.ensembles
+    assert not opened.challenge.ensembles and opened.challenge.tie_bayes_factor == 3
     subsets = pd.read_csv(tmp_path / "c/private/subsets.csv")
     assert len(subsets[subsets.subset == "high"]) == 2
     assert sum(opened.challenge.scores[0].weights.values()) == pytest.approx(4.65)

@@ -235,7 +235,13 @@ def test_a_lock_leaves_nothing_behind_and_opens_after_an_error(tmp_path):
 
 def test_what_a_board_needs_of_a_challenge_is_declared(toy):
     score = {"name": "pearson", "metric": "pearson", "direction": "maximize", "unit": "r", "subset": "all"}
-    known = {"scores": [score], "ceiling": {"pearson": 0.9}, "ensembles": True, "tie_break": ""}
+    known = {
+        "scores": [score],
+        "ceiling": {"pearson": 0.9},
+        "ensembles": True,
+        "tie_break": "",
+        "tie_bayes_factor": None,
+    }
     assert declare(toy.challenge) == known
 
 

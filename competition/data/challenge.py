@@ -1,6 +1,7 @@
 """A challenge, a folder declared by its challenge.toml: what is predicted from what, and how it is scored."""
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -63,6 +64,9 @@ class Challenge:
     subsets: Mapping[str, str] = field(default_factory=dict)  # name -> "rows" or "pairs"
     ensembles: bool = True
     tie_break: str = ""  # name of the score that orders submissions within a tier
+    # Two are a tie where their Bayes factor is under this; without it, where the 95 % interval of their
+    # difference holds 0.
+    tie_bayes_factor: float | None = None
     near_duplicates: bool = True  # rows of near-duplicate sequences share a fold
     ceiling: Mapping[str, float] = field(default_factory=dict)  # score name -> best value the noise allows
     files: Mapping[str, str] = field(default_factory=dict)  # path in public/ -> sha256
@@ -132,6 +136,11 @@ def _check(challenge: Challenge) -> None:
     names = [score.name for score in challenge.scores]
     if challenge.tie_break and challenge.tie_break not in names:
         raise one_of("score for tie_break", challenge.tie_break, names)
+    factor = challenge.tie_bayes_factor
+    if factor is not None and not (type(factor) in (int, float) and 1 <= factor < math.inf):
+        raise InputError(
+            f"{where}: tie_bayes_factor is {factor!r}; wanted a number from 1, such as DREAM's 3"
+        )
 
 
 def to_toml(challenge: Challenge) -> str:
@@ -149,7 +158,11 @@ def to_toml(challenge: Challenge) -> str:
         "inputs": {name: list(shape) for name, shape in challenge.inputs.items()},
         "scores": [{k: v for k, v in vars(score).items() if v != {}} for score in challenge.scores],
         "subsets": dict(challenge.subsets),
-        "rules": {"ensembles": challenge.ensembles, "tie_break": challenge.tie_break or None},
+        "rules": {
+            "ensembles": challenge.ensembles,
+            "tie_break": challenge.tie_break or None,
+            "tie_bayes_factor": challenge.tie_bayes_factor,
+        },
         "ceiling": dict(challenge.ceiling),
         "files": dict(challenge.files),
     }

@@ -23,11 +23,12 @@ RESOLVED = 1e-14  # of a mean square: less of it than this is rounding, not vari
 
 
 class Gain(NamedTuple):
-    """By how much a second prediction is better than a first, and the interval that the rows allow."""
+    """By how much a second prediction is better than a first, the interval, and whether it surely is."""
 
     value: float
     low: float
     high: float
+    sure: bool
 
 
 def draw_counts(
@@ -61,6 +62,35 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
     """Return the middle 95 % of draws, those without a value left out."""
     low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def bayes_factor(gains: np.ndarray) -> float:
+    """Return how many resamples are won for each that is lost, by gains (R,); a draw is half of each."""
+    draws = 0.5 * (gains == 0).sum()
+    wins, losses = (gains > 0).sum() + draws, (gains < 0).sum() + draws
+    return float(wins / losses) if losses else float("inf")
+
+
+def surely_better(gains: np.ndarray, tie_bayes_factor: float | None = None) -> bool:
+    """Say whether gains (R,) of the better one over another, each of a resample, are no tie.
+
+    They are one where their middle 95 % holds 0, or by a challenge's rule where their Bayes factor is small.
+    """
+    if tie_bayes_factor is not None:
+        return bayes_factor(gains) >= tie_bayes_factor
+    return interval(gains)[0] > 0
+
+
+def spell_tie(tie_bayes_factor: float | None) -> str:
+    """Say what two submissions are that are a tie."""
+    if tie_bayes_factor is not None:
+        return f"Bayes factor under {tie_bayes_factor:g}"
+    return f"the {LEVEL:.0%} interval of the difference holds 0".replace("%", " %")
+
+
+def to_gain(value: float, gains: np.ndarray) -> Gain:
+    """Return the gain of this value with what its resamples (R,) say of it."""
+    return Gain(value, *interval(gains), surely_better(gains))
 
 
 def resample(
@@ -239,5 +269,4 @@ def paired_gain(
     sign = 1 if higher_is_better else -1
     plain = resample(metric, target, [first, second], iter([np.ones((1, len(target)))]))[:, 0]
     draws = resample(metric, target, [first, second], draw_counts(len(target), group=group, seed=seed))
-    low, high = interval(sign * (draws[1] - draws[0]))
-    return Gain(float(sign * (plain[1] - plain[0])), low, high)
+    return to_gain(float(sign * (plain[1] - plain[0])), sign * (draws[1] - draws[0]))

@@ -78,6 +78,7 @@ def declare(challenge: Challenge) -> dict[str, Any]:
         "ceiling": dict(challenge.ceiling),
         "ensembles": challenge.ensembles,
         "tie_break": challenge.tie_break,
+        "tie_bayes_factor": challenge.tie_bayes_factor,
     }
 
 

@@ -17,7 +17,7 @@ from competition.judging.blend import (
     nested_lines,
     of_size,
 )
-from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, interval, resample, variance
+from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, resample, to_gain, variance
 from competition.judging.metrics import METRICS
 from competition.judging.moments import Moments, gather
 
@@ -147,7 +147,7 @@ class Verdict(NamedTuple):
     def gain(self, over: Judged, of: Judged) -> Gain:
         """Return by how much the second is better than the first, and its interval."""
         sign = 1 if METRICS[self.judge.metric].direction == "maximize" else -1
-        return Gain(sign * (of.value - over.value), *interval(sign * (of.draws - over.draws)))
+        return to_gain(sign * (of.value - over.value), sign * (of.draws - over.draws))
 
     @property
     def best(self) -> Blend:
@@ -159,7 +159,7 @@ class Verdict(NamedTuple):
     def smallest(self) -> Blend:
         """The blend of the fewest members that is not surely worse than the best."""
         best = self.best.nested
-        return next(each for each in (*self.growing, self.best) if self.gain(each.nested, best).low <= 0)
+        return next(each for each in (*self.growing, self.best) if not self.gain(each.nested, best).sure)
 
 
 def judge(

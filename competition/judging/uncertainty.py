@@ -9,10 +9,9 @@ import numpy as np
 from competition.data.challenge import Score
 from competition.data.groups import chain, components
 from competition.judging.answers import Answers, Subset
-from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare
+from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare, surely_better
 
 MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from
-TIE = 3.0  # Bayes factor under which two submissions are a tie (Rafi et al., Nature Biotechnology 2024)
 
 
 class Unit(NamedTuple):
@@ -167,23 +166,16 @@ def unpack(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float64)
 
 
-def bayes_factor(leader: np.ndarray, other: np.ndarray, *, maximize: bool) -> float:
-    """Return how many resamples the leader wins for each that the other wins; half for a draw."""
-    difference = (leader - other) * (1 if maximize else -1)
-    wins = (difference > 0).sum() + 0.5 * (difference == 0).sum()
-    losses = (difference < 0).sum() + 0.5 * (difference == 0).sum()
-    return float(wins / losses) if losses else float("inf")
-
-
-def tiers(draws: Sequence[np.ndarray], *, maximize: bool) -> list[int]:
+def tiers(draws: Sequence[np.ndarray], *, maximize: bool, tie_bayes_factor: float | None = None) -> list[int]:
     """Return the tier, from 1, of submissions that come best first, by their draws (R,) of one score.
 
     A tier holds its leader and those after it that the bootstrap cannot tell from it.
     """
+    sign = 1 if maximize else -1
     found: list[int] = []
     leader = None
     for number, each in enumerate(draws):
-        if leader is None or bayes_factor(draws[leader], each, maximize=maximize) >= TIE:
+        if leader is None or surely_better(sign * (draws[leader] - each), tie_bayes_factor):
             leader = number
             found.append(found[-1] + 1 if found else 1)
         else:
