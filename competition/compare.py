@@ -3,7 +3,9 @@
     python -m competition.compare submissions/promoters/a.csv submissions/promoters/b.csv
 
 The difference of every score is B minus A, turned so that more is better for B, with the interval of 1,000
-resamples that both see. Files may be submissions or anything else that competition.score takes.
+resamples that both see. Files may be submissions or anything else that competition.score takes. Answers are
+the public ones, where there are some; to compare by private ones (--usage private or all) is a private-set
+evaluation of either file, and counted. The truth of a private row is never shown.
 """
 
 import argparse
@@ -19,12 +21,13 @@ from rich.table import Table
 
 from competition.data.built_in import find_challenge
 from competition.data.challenge import OpenChallenge
+from competition.data.store import file_digest
 from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
-from competition.judging.answers import Answers, read_answers
+from competition.judging.answers import Answers, count_look, read_answers
 from competition.judging.bootstrap import bayes_factor, interval, spell_tie, surely_better
 from competition.judging.scoring import USAGES, match, report_array
-from competition.judging.uncertainty import notes, resample_scores
+from competition.judging.uncertainty import known, notes, resample_scores
 from competition.score import read_predictions
 from competition.submission import target_names
 
@@ -57,15 +60,18 @@ def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str)
 
 
 def disagreements(
-    challenge: OpenChallenge, answers: Answers, first: np.ndarray, second: np.ndarray, count: int
+    challenge: OpenChallenge, answers: Answers, first: np.ndarray, second: np.ndarray, usage: str, count: int
 ) -> pd.DataFrame:
-    """Return the rows whose predictions differ most, in spreads of A's, with the truth where it is known."""
+    """Return the rows of a usage whose predictions differ most, in spreads of A's, with the public truth."""
+    public = answers.subsets["all"].public
+    mine = np.flatnonzero((public == (usage == "public")) | (usage == "all"))
     spread = np.nanstd(first, axis=0)
-    gap = np.abs(second - first) / np.where(spread > 0, spread, 1)
-    rows = np.argsort(-np.nan_to_num(gap.max(axis=1)), kind="stable")[:count]
-    target = np.nan_to_num(gap[rows]).argmax(axis=1)
-    sides = {"A": first, "B": second, "truth": answers.truth}
-    frame = {name: values[rows, target] for name, values in sides.items()}
+    gap = np.nan_to_num(np.abs(second - first) / np.where(spread > 0, spread, 1))
+    rows = mine[np.argsort(-gap[mine].max(axis=1), kind="stable")][:count]
+    target = gap[rows].argmax(axis=1)
+    frame = {"A": first[rows, target], "B": second[rows, target]}
+    if usage != "private":
+        frame["truth"] = np.where(public[rows], answers.truth[rows, target], np.nan)
     names = np.array(target_names(answers.challenge))[target]
     sequences = _sequences(challenge, answers.ids[rows])
     return pd.DataFrame({"id": answers.ids[rows], "target": names, **frame, "sequence": sequences})
@@ -90,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("first", type=Path, metavar="A")
     add("second", type=Path, metavar="B")
     add("--challenge", metavar="NAME|PATH", help="default: the folder that A is in")
-    add("--usage", choices=USAGES, default="private", help="which answers (default: %(default)s)")
+    add("--usage", choices=USAGES, help="which answers (default: public where there are some, else private)")
     add("--rows", type=int, default=10, help="rows to show where they disagree most (default: %(default)s)")
     add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
     return exit_status(_run, parser.parse_args(arguments))
@@ -101,21 +107,26 @@ def _run(options: argparse.Namespace) -> None:
     answers = read_answers(challenge)
     paths = (options.first, options.second)
     first, second = (match(answers, read_predictions(path, challenge)) for path in paths)
-    lines = compare(answers, first, second, options.usage)
+    has = {each: known(answers, answers.subsets["all"], each).any() for each in ("public", "private")}
+    usage = options.usage or ("public" if has["public"] else "private")
+    lines = compare(answers, first, second, usage)
     if lines.empty:
-        raise InputError(f"--usage {options.usage}: no answer of it is known; wanted another usage")
+        raise InputError(f"--usage {usage}: no answer of it is known; wanted another usage")
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(f"A  {options.first}")
     console.print(f"B  {options.second}")
-    console.print(f"{challenge.challenge.name}, {options.usage} answers")
+    console.print(f"{challenge.challenge.name}, {usage} answers")
+    if usage != "public" and has["private"]:
+        evaluations = max([count_look(challenge.folder, file_digest(path)) for path in paths])
+        console.print(f"counted as private-set evaluations, of which there were {evaluations:,} by now")
     console.print(_gains(lines))
-    for note in notes(answers, options.usage):
+    for note in notes(answers, usage):
         console.print(f"- {note}")
     primary = lines.iloc[0]
     better = {"A": "A is better than B", "B": "B is better than A"}
     verdict = better.get(primary["better"], "the rows do not tell which is better")
     console.print(f"{primary['score']}: {verdict} (a tie: {spell_tie(answers.challenge.tie_bayes_factor)})")
-    console.print(_rows(disagreements(challenge, answers, first, second, options.rows)))
+    console.print(_rows(disagreements(challenge, answers, first, second, usage, options.rows)))
 
 
 def _gains(lines: pd.DataFrame) -> Table:
@@ -131,8 +142,12 @@ def _gains(lines: pd.DataFrame) -> Table:
 def _rows(rows: pd.DataFrame) -> Table:
     table = Table(*rows.columns, title="where they disagree most", title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows.itertuples(index=False):
-        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(value: str | float) -> str:
+    return str(value) if not isinstance(value, float) else "-" if np.isnan(value) else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -56,14 +56,26 @@ class Members(NamedTuple):
         return [f"{each.solution}-{each.run}" for each in self.manifests]
 
 
-def choose_files(challenge: str, submissions: Path, members: Sequence[Path], top: int) -> list[Path]:
-    """Return the submissions that are asked for: those named, or the first of the board."""
+def choose_files(
+    challenge: OpenChallenge, submissions: Path, members: Sequence[Path], top: int
+) -> list[Path]:
+    """Return the submissions that are asked for: those named, or the best out of fold by the first score.
+
+    Test scores take no part, not even where out-of-fold scores are equal. A composite score is stood in for
+    by its metric on all rows.
+    """
     if members:
         return list(members)
-    board = read_board(submissions / challenge) if (submissions / challenge).is_dir() else None
-    ranked = [row.manifest for row in board.rows if row.tier is not None] if board else []
-    solutions = [manifest for manifest in ranked if manifest.kind == "solution"][:top]
-    return [submissions / challenge / f"{each.solution}-{each.run}.csv" for each in solutions]
+    folder, primary = submissions / challenge.challenge.name, challenge.challenge.primary
+    board = read_board(folder) if folder.is_dir() else None
+    sign = -1 if primary.direction == "maximize" else 1
+    ranked = []
+    for manifest in (row.manifest for row in board.rows) if board else ():
+        value = manifest.oof.get(primary.name, manifest.oof.get(primary.metric))
+        fits = manifest.kind == "solution" and manifest.challenge_digest == challenge.digest
+        if fits and value is not None and not manifest.collapsed:
+            ranked.append((sign * value, f"{manifest.solution}-{manifest.run}.csv"))
+    return [folder / name for _, name in sorted(ranked)[:top]]
 
 
 def read_members(paths: Sequence[Path], challenge: OpenChallenge, runs: Path) -> Members:
@@ -124,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("challenge")
     add("--members", type=Path, nargs="+", default=[], metavar="CSV", help="submissions to blend")
-    add("--top", type=int, default=5, help="or the first so many of the board (default: %(default)s)")
+    add("--top", type=int, default=5, help="or the so many best out of fold (default: %(default)s)")
     add("--take", choices=("auto", "smallest", *METHODS), default="auto",
         help="which blend becomes the submission (default: %(default)s)")  # fmt: skip
     add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
@@ -138,7 +150,7 @@ def _run(options: argparse.Namespace) -> None:
     if not challenge.challenge.ensembles:
         raise InputError(f"{challenge.challenge.name!r} forbids ensembles")
     name = challenge.challenge.name
-    paths = choose_files(name, options.submissions, options.members, options.top)
+    paths = choose_files(challenge, options.submissions, options.members, options.top)
     members = read_members(paths, challenge, options.runs)
     metric = challenge.challenge.primary.metric
     columns = with_rank_mean(members.oof)

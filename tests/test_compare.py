@@ -64,11 +64,27 @@ def test_the_rows_that_differ_most_come_first_with_their_sequences(folder, sides
     second = first.copy()
     second[[7, 30]] += [[9.0], [-20.0]]
     opened = open_challenge(folder)
-    rows = disagreements(opened, answers, first, second, 2)
+    rows = disagreements(opened, answers, first, second, "private", 2)
     assert rows["id"].tolist() == ["r30", "r7"]
     whole = decode(np.asarray(opened.test.tokens[[30, 7]]))
     assert [text.removesuffix("...") for text in rows["sequence"]] == [text[:60] for text in whole]
-    assert rows["truth"].tolist() == answers.truth[[30, 7], 0].tolist()
+    assert "truth" not in rows
+
+
+def test_of_the_rows_that_differ_only_the_public_ones_show_their_truth(folder, sides):
+    answers, first, second = sides
+    public = np.arange(NUM_ROWS) % 3 == 0
+    whole = replace(answers.subsets["all"], public=public)
+    answers = replace(answers, subsets={"all": whole})
+    found = {
+        usage: disagreements(open_challenge(folder), answers, first, second, usage, 1000).set_index("id")
+        for usage in ("public", "private", "all")
+    }
+    truth = pd.Series(np.where(public, answers.truth[:, 0], np.nan), answers.ids)
+    assert set(found["public"].index) == set(answers.ids[public])
+    assert set(found["private"].index) == set(answers.ids[~public]) and "truth" not in found["private"]
+    for usage in ("public", "all"):
+        assert found[usage]["truth"].equals(truth[found[usage].index].rename("truth").rename_axis("id"))
 
 
 @pytest.mark.parametrize("tie_bayes_factor", [None, 3.0])
@@ -90,8 +106,8 @@ def test_who_is_better_is_who_leads_by_a_tier(sides, tie_bayes_factor):
     assert True in found and False in found
 
 
-def write(path: Path, answers, prediction: np.ndarray) -> str:
-    pd.DataFrame({"id": answers.ids, "y": prediction[:, 0]}).to_csv(path, index=False)
+def write(path: Path, answers, prediction: np.ndarray, target: str = "y") -> str:
+    pd.DataFrame({"id": answers.ids, target: prediction[:, 0]}).to_csv(path, index=False)
     return str(path)
 
 
@@ -111,3 +127,30 @@ def test_answers_that_are_not_known_compare_nothing(folder, sides, tmp_path, cap
     a = write(tmp_path / "a.csv", sides[0], sides[1])
     assert main([a, a, "--challenge", str(folder), "--usage", "public"]) == 2
     assert "no answer of it is known" in capsys.readouterr().err
+
+
+def test_public_answers_are_compared_by_unless_private_ones_are_asked_for_which_is_counted(
+    toy_challenge, tmp_path, capsys
+):
+    folder = toy_challenge(tmp_path / "toy", num_test=60)
+    answers, rng = read_answers(folder), np.random.default_rng(0)
+    noise = rng.normal(size=(3, *answers.truth.shape))
+    a, b, c = (
+        write(tmp_path / f"{name}.csv", answers, answers.truth + each, "expression")
+        for name, each in zip("abc", noise, strict=True)
+    )
+    log = folder / "private" / "looks.log"
+
+    def run(*words: str) -> str:
+        assert main([*words, "--challenge", str(folder), "--rows", "60"]) == 0
+        return capsys.readouterr().out
+
+    shown = run(a, b)
+    assert "toy, public answers" in shown and "private-set" not in shown and not log.exists()
+    is_public = answers.subsets["all"].public
+    listed = {line.split()[0] for line in shown.splitlines() if line.strip().startswith("test")}
+    assert listed == set(answers.ids[is_public])
+    for number, (files, usage) in enumerate([((a, b), "private"), ((b, a), "all"), ((c, c), "all")]):
+        wanted = 2 if number < 2 else 3  # the same predictions tell nothing new
+        assert f"private-set evaluations, of which there were {wanted} by" in run(*files, "--usage", usage)
+        assert len(log.read_text().splitlines()) == wanted

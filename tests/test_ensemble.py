@@ -1,6 +1,7 @@
 """A blend is chosen by out-of-fold predictions alone, and judged by rows that did not choose its weights."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from scipy.optimize import nnls
 
 from competition import run as program
-from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.ensemble import Members, choose, main
+from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.ensemble import Members, choose, choose_files, main
 from competition.errors import InputError
 from competition.judging import nested
 from competition.judging.blend import (
@@ -25,11 +26,12 @@ from competition.judging.blend import (
     of_size,
 )
 from competition.judging.bootstrap import draw_counts, resample
-from competition.judging.manifest import Manifest, read_manifest
+from competition.judging.manifest import Manifest, declare, read_manifest
 from competition.judging.metrics import METRICS
 from competition.judging.moments import _chunks, gather, with_rank_mean
 from competition.judging.nested import OF_SUMS, Judge
 from competition.leaderboard import read_board
+from competition.submission import write_submission
 
 NUM_ROWS = 600
 SOLUTION = """
@@ -348,6 +350,32 @@ def test_an_ensemble_is_a_submission_that_is_scored_and_stands_on_the_board(home
     assert "ensemble" in (home / "submissions/LEADERBOARD.md").read_text()
     shown = capsys.readouterr().out
     assert "correlation of errors" in shown and "smallest within noise of the best" in shown
+
+
+@pytest.mark.parametrize(("direction", "order"), [("maximize", "dba"), ("minimize", "abd")])
+def test_members_are_the_best_out_of_fold_whatever_they_score_on_the_test_rows(
+    toy_challenge, tmp_path, direction, order
+):
+    score = Score("main", "pearson" if direction == "maximize" else "mse", direction, -1, 1)
+    opened, rng = open_challenge(toy_challenge(tmp_path / "data/toy")), np.random.default_rng(0)
+    opened = opened._replace(challenge=replace(opened.challenge, scores=(score,)))
+    made = {  # name -> out of fold, private
+        "a": (0.5, 0.9), "b": (0.6, 0.2), "d": (0.6 + 1e-9, None),
+        "blend": (0.7, 0.9), "old": (0.7, 0.9), "collapsed": (0.7, 0.9), "none": (None, 0.9),
+    }  # fmt: skip
+    for name, (oof, private) in made.items():
+        manifest = Manifest(
+            "toy", "before" if name == "old" else opened.digest, name, "run", "2030-01-01T00:00:00+00:00",
+            kind="ensemble" if name == "blend" else "solution", declared=declare(opened.challenge),
+            oof={} if oof is None else {score.metric: oof}, collapsed="flat" if name == "collapsed" else None,
+            scores={} if private is None else {"private": {"main": private}},
+        )  # fmt: skip
+        path, ids = tmp_path / f"submissions/toy/{name}-run.csv", opened.test.rows["id"]
+        write_submission(path, ids, rng.normal(size=(len(ids), 1)), ["expression"], manifest)
+    chosen = choose_files(opened, tmp_path / "submissions", [], 3)
+    assert [path.name for path in chosen] == [f"{name}-run.csv" for name in order]
+    assert choose_files(opened, tmp_path / "submissions", [], 1) == chosen[:1]
+    assert choose_files(opened, tmp_path / "submissions", [Path("x.csv")], 1) == [Path("x.csv")]
 
 
 def test_the_way_of_blending_can_be_chosen(home):
