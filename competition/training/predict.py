@@ -5,28 +5,24 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from competition.training.batches import Batches, share
 
-MAX_ROWS, MAX_BASES = (
-    512,
-    2**18,
-)  # of one batch; fixed, so that predictions do not depend on the training batch
+# Of one batch; fixed, so that predictions depend on neither the training batch nor the number of processes.
+MAX_ROWS, MAX_BASES = 512, 2**18
 
 
 @torch.no_grad()
 def predict(core: Any, batches: Batches, rows: np.ndarray, accelerator: Accelerator) -> np.ndarray:
     """Return predictions (N, T) float32 in target units for these rows, in their order, on every process."""
     core.eval()
-    mine = share(rows, accelerator.process_index, accelerator.num_processes)
     size = max(1, min(MAX_ROWS, MAX_BASES // batches.width))
-    parts = [
-        _predict_batch(core, batches, mine[i : i + size], accelerator) for i in range(0, len(mine), size)
-    ]
-    if accelerator.num_processes == 1:
-        return torch.cat(parts).cpu().numpy()
-    return _gather(parts, len(rows), accelerator)
+    numbers = np.arange(-(-len(rows) // size))
+    mine = share(numbers, accelerator.process_index, accelerator.num_processes)
+    parts = [_predict_batch(core, batches, rows[i * size : (i + 1) * size], accelerator) for i in mine]
+    return np.concatenate(gather_object([part.cpu().numpy() for part in parts]))
 
 
 def _predict_batch(core: Any, batches: Batches, rows: np.ndarray, accelerator: Accelerator) -> Tensor:
@@ -38,14 +34,3 @@ def _predict_batch(core: Any, batches: Batches, rows: np.ndarray, accelerator: A
             outputs = core(**inputs)
         total = total + (core.predict(outputs) if hasattr(core, "predict") else outputs).float()
     return total / len(strands)
-
-
-def _gather(parts: list[Tensor], count: int, accelerator: Accelerator) -> np.ndarray:
-    """Collect every process's part; shares differ by one row at most, so one row of padding is enough."""
-    mine = torch.cat(parts)
-    num_processes = accelerator.num_processes
-    width = -(-count // num_processes)
-    padded = torch.cat([mine, mine.new_zeros(width - len(mine), mine.shape[1])])
-    gathered = accelerator.gather(padded).view(num_processes, width, -1).cpu().numpy()
-    sizes = [len(share(np.arange(count), process, num_processes)) for process in range(num_processes)]
-    return np.concatenate([part[:size] for part, size in zip(gathered, sizes, strict=True)])
