@@ -15,6 +15,7 @@ from competition.data.store import Store, StoreWriter
 from competition.data.tokens import LETTERS, decode, encode, planes
 from competition.errors import InputError
 from competition.training.batches import Batches, cut, share
+from competition.training.fit import require_rows
 from competition.training.randomness import draw_integers
 
 SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
@@ -237,3 +238,10 @@ def test_processes_share_a_batch_without_loss_or_repeat(count, num_processes):
     parts = [share(rows, process, num_processes) for process in range(num_processes)]
     np.testing.assert_array_equal(np.concatenate(parts), rows)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_batch_with_a_process_that_gets_no_row_of_it_is_refused():
+    cuts = list(cut(11, 4))  # of 3, 4 and 4 rows
+    require_rows(cuts, 3)
+    with pytest.raises(InputError, match="3 rows for 4 processes"):
+        require_rows(cuts, 4)

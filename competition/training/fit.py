@@ -17,11 +17,12 @@ import accelerate.utils
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from competition.errors import InputError
 from competition.training import checkpoint, randomness
+from competition.training.batch_norm import synchronise
 from competition.training.batches import Batches, cut, share
 from competition.training.predict import predict
 from competition.training.progress import Tracker
@@ -83,10 +84,11 @@ class Fit:
         self.accumulate: int = setting(config, "accumulate")
         self.ema_decay: float | None = setting(config, "ema")
         self.cuts = list(cut(len(rows), setting(config, "batch_size")))
+        require_rows(self.cuts, accelerator.num_processes)
         self.num_steps = len(self.cuts) * setting(config, "epochs")
         self.counter = Counter()
-        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
-            nn.SyncBatchNorm.convert_sync_batchnorm(core)  # in place; without it scores depend on processes
+        if accelerator.num_processes > 1:
+            synchronise(core)
         self.core = core.to(accelerator.device)
         optimizer, self.scheduler = make_optimizer(core, self.num_steps)
         # The scheduler stays unprepared: Accelerate would step it once for every process.
@@ -134,14 +136,15 @@ class Fit:
         seed = randomness.derive("dropout", self.seed, self.fold, self.counter.step, process)
         torch.manual_seed(seed)
         self.model.train()
-        mine = share(rows, process, num_processes)
-        parts = [part for part in np.array_split(mine, self.accumulate) if len(part)]
+        # Of the global batch: batch norm sees the same rows together on any number of processes.
+        parts = np.array_split(rows, min(self.accumulate, len(rows) // num_processes))
         for number, part in enumerate(parts):
             last = number + 1 == len(parts)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
-                batch = self.batches.training(part, seed=self.seed, epoch=epoch)
+                mine = share(part, process, num_processes)
+                batch = self.batches.training(mine, seed=self.seed, epoch=epoch)
                 # Weighted so that the mean over parts and processes is the mean over the global batch.
-                loss = self._loss(batch) * (len(part) * num_processes / len(rows))
+                loss = self._loss(batch) * (len(mine) * num_processes / len(rows))
                 self.accelerator.backward(loss)
             self.loss_sum += self.accelerator.reduce(loss.detach().double(), reduction="mean")
         if self.gradient_clip is not None:
@@ -258,6 +261,16 @@ class Fit:
             self._write(LAST if self.inner is not None else WEIGHTS)
         if self.accelerator.is_main_process:
             (self.folder / STATE).unlink(missing_ok=True)
+
+
+def require_rows(cuts: list[slice], num_processes: int) -> None:
+    """Raise InputError where a global batch has fewer rows than there are processes to share it."""
+    fewest = min((part.stop - part.start for part in cuts), default=0)
+    if fewest < num_processes:
+        raise InputError(
+            f"a batch of {fewest} rows for {num_processes} processes; wanted one row for each at least: "
+            "--set batch_size=N with a larger N, or fewer processes"
+        )
 
 
 def make_optimizer(core: Any, num_steps: int) -> tuple[Any, Any | None]:
