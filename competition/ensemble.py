@@ -5,12 +5,14 @@
 
 Every way of weighting is judged by nested folds: the rows of a fold are blended by the weights that the other
 folds choose. What it gains over the best member and over the plain mean is shown with the interval of 1,000
-resamples, and so is how few members do as well as the best blend. Where nothing is surely better than the
-plain mean, the plain mean is taken (--take chooses otherwise). The result is a submission like any other.
+resamples, and so is how few members do as well as the best blend. Of all ways and numbers of members the best
+one that is surely better than the plain mean is taken, else the plain mean (--take chooses otherwise). The
+result is a submission like any other; `python -m competition.submission verify` makes it again.
 """
 
 import argparse
 import hashlib
+import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,12 +35,15 @@ from competition.judging.manifest import Manifest, declare, read_manifest
 from competition.judging.metrics import fitting
 from competition.judging.moments import with_rank_mean
 from competition.judging.nested import Blend, Verdict, judge
+from competition.judging.recipe import Member, Recipe, make_recipe
 from competition.judging.scoring import score_submission
 from competition.leaderboard import read_board, write_leaderboard
+from competition.score import score_table
 from competition.submission import read_submission, target_names, test_ids, write_submission
 
 PIPED_WIDTH = 160  # where there is no terminal
 SHOWN_SIZES = 12
+DIGITS = 1e-8  # relative: a submission holds nine digits
 
 
 class Members(NamedTuple):
@@ -121,7 +126,8 @@ def choose(verdict: Verdict, wanted: str) -> Blend:
     if wanted != "auto":
         return next(blend for blend in verdict.blends if blend.method == wanted)
     plain = verdict.blends[0]
-    gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in verdict.blends]
+    blends = (*verdict.blends, *verdict.growing)
+    gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in blends]
     sure = [(gain.value, blend) for gain, blend in gains if gain.sure]
     return max(sure, key=lambda each: each[0], default=(0.0, plain))[1]
 
@@ -164,47 +170,78 @@ def _run(options: argparse.Namespace) -> None:
     console.print(f"smallest within noise of the best ({best.method}): {smallest.method}")
     console.print(f"taken: {chosen.method}")
     path = submit(options.submissions / name, challenge, members, chosen, verdict.judge.predict(chosen.lines))
+    if has_answers(challenge):
+        judged = score_submission(path, challenge)
+        console.print(score_table(judged, challenge.challenge.scores, f"{path.stem} on {name}"))
     write_leaderboard(options.submissions)
-    console.print(f"submission {path}")
+    console.print(f"submission {path}", soft_wrap=True)
 
 
 def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:
-    """Write the blend as a submission with a manifest, and have it scored where the answers are here.
+    """Write the blend as a submission with a manifest, unless the same predictions were submitted before.
 
     oof (N, T) are its predictions by nested folds.
     """
+    sources = [Member(each.solution, each.run, each.csv_sha256) for each in members.manifests]
+    recipe = make_recipe(blend.method, blend.line, sources)
+    used = [sources.index(member) for member in recipe.members]
+    predictions = recipe(members.test[used])
+    before = _submitted(folder, challenge, members, predictions)
+    if before is not None:
+        print(f"{before} holds the same predictions already: no second submission is written")
+        return before
+    manifest = _manifest(challenge, members, recipe, used, oof)
+    path = folder / f"ensemble-{manifest.run}.csv"
+    write_submission(path, test_ids(challenge), predictions, target_names(challenge.challenge), manifest)
+    return path
+
+
+def _submitted(
+    folder: Path, challenge: OpenChallenge, members: Members, predictions: np.ndarray
+) -> Path | None:
+    """Return the member, or the ensemble submitted before, that holds these predictions (K, T)."""
+    board = read_board(folder)
+    ensembles = [row.manifest for row in board.rows if row.manifest.kind == "ensemble"] if board else []
+    files = [
+        folder / f"ensemble-{each.run}.csv" for each in ensembles if each.challenge_digest == challenge.digest
+    ]
+    known = [(folder / f"{name}.csv", test) for name, test in zip(members.names, members.test, strict=True)]
+    known += [(path, read_submission(path, challenge)) for path in files]
+    return next((path for path, other in known if np.allclose(predictions, other, rtol=DIGITS, atol=0)), None)
+
+
+def _manifest(
+    challenge: OpenChallenge, members: Members, recipe: Recipe, used: Sequence[int], oof: np.ndarray
+) -> Manifest:
+    from competition.training.runs import command_line  # torch takes seconds
+
     stamp = datetime.now(UTC)
-    weights = dict(zip([*members.names, "rank mean"], blend.line.weights.tolist(), strict=True))
-    salt = hashlib.sha256("\n".join([blend.method, *members.names]).encode()).hexdigest()[:6]
-    run = f"{stamp:%Y%m%d-%H%M%S}-{salt}"
+    config = recipe.to_config()
+    salt = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     folds = [members.fold == fold for fold in range(int(members.fold.max()) + 1)]
     metrics = fitting(members.truth)
-    manifest = Manifest(
+    manifests = [members.manifests[number] for number in used]
+    return Manifest(
         challenge=challenge.challenge.name,
         challenge_digest=challenge.digest,
         solution="ensemble",
-        run=run,
+        run=f"{stamp:%Y%m%d-%H%M%S}-{salt}",
         created=stamp.isoformat(timespec="seconds"),
         kind="ensemble",
         train_digest=challenge.challenge.train_digest,
         declared=declare(challenge.challenge),
-        config={"method": blend.method, "members": {name: x for name, x in weights.items() if x}},
+        command=command_line(),
+        config=config,
         oof={name: metric.function(members.truth, oof) for name, metric in metrics.items()},
         fold_scores={
             name: [metric.function(members.truth[rows], oof[rows]) for rows in folds]
             for name, metric in metrics.items()
         },
-        num_parameters=sum(each.num_parameters or 0 for each in members.manifests),
-        train_seconds=sum(each.train_seconds or 0 for each in members.manifests),
-        fold_digest=members.manifests[0].fold_digest,
+        num_parameters=sum(each.num_parameters or 0 for each in manifests),
+        train_seconds=sum(each.train_seconds or 0 for each in manifests),
+        fold_digest=manifests[0].fold_digest,
         notes="out-of-fold scores are nested: each fold by the weights that the others choose",
     )
-    path = folder / f"ensemble-{run}.csv"
-    predictions = blend.line(with_rank_mean(members.test))
-    write_submission(path, test_ids(challenge), predictions, target_names(challenge.challenge), manifest)
-    if has_answers(challenge):
-        score_submission(path, challenge)
-    return path
 
 
 def _methods(verdict: Verdict) -> Table:
@@ -237,14 +274,21 @@ def _weights(members: Members, verdict: Verdict) -> Table:
 
 def _sizes(members: Members, verdict: Verdict) -> Table:
     """Show what each further member brings, the mean or by least squares, whichever is better."""
-    names = ("blend", "adds", f"nested {verdict.judge.metric}", f"over {verdict.best.method}")
+    names = (
+        "blend",
+        "adds",
+        f"nested {verdict.judge.metric}",
+        f"over {verdict.best.method}",
+        "over the plain mean",
+    )
     table = Table(*names, title="how many are needed", box=box.SIMPLE_HEAD)
     known = np.zeros(len(members.manifests), dtype=bool)
     for blend in verdict.growing[:SHOWN_SIZES]:
         taken = blend.line.weights[:-1] > 0
-        gain = _spell(verdict.gain(verdict.best.nested, blend.nested))
+        others = (verdict.best.nested, verdict.blends[0].nested)
+        gains = [_spell(verdict.gain(other, blend.nested)) for other in others]
         added = [name for name, new in zip(members.names, taken & ~known, strict=True) if new]
-        table.add_row(blend.method, ", ".join(added) or "-", f"{blend.nested.value:.4f}", gain)
+        table.add_row(blend.method, ", ".join(added) or "-", f"{blend.nested.value:.4f}", *gains)
         known |= taken
     return table
 

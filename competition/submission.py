@@ -25,7 +25,7 @@ from competition.data.challenge import Challenge, OpenChallenge
 from competition.data.store import file_digest
 from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
-from competition.judging.manifest import Manifest, locked, read_manifest, to_json
+from competition.judging.manifest import Manifest, locked, to_json
 
 # Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
 FLAT = 1e-6
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check a submission, export it for another judge, or verify it against its weights.
 
     check lists every problem and exits with 1 where there is one. verify predicts again from the weights of
-    the run and exits with 1 where the file holds something else.
+    the run (of an ensemble: of its members, which it blends again) and exits with 1 where the file differs.
     """
     parser = argparse.ArgumentParser(prog="python -m competition.submission", description=main.__doc__)
     parser.add_argument("action", choices=list(ACTIONS))
@@ -276,13 +276,12 @@ def _export(options: argparse.Namespace, challenge: OpenChallenge) -> int:
 def _verify(options: argparse.Namespace, challenge: OpenChallenge) -> int:
     from competition.training.verify import verify  # torch takes seconds
 
-    manifest = read_manifest(options.file.with_suffix(".json"))
-    if manifest.csv_sha256 != file_digest(options.file):
-        raise InputError(f"{options.file} is not the file that its manifest describes")
-    verdict = verify(read_submission(options.file, challenge), manifest, challenge, options.runs)
-    agrees = "agrees with" if verdict.ok else "DIFFERS from"
-    print(f"{options.file} {agrees} its weights: largest difference {verdict.difference:.3g}")
-    return 0 if verdict.ok else 1
+    agree = True
+    for verdict in verify(options.file, challenge, options.runs, read_submission):
+        agrees = "agrees with" if verdict.ok else "DIFFERS from"
+        print(f"{verdict.file} {agrees} {verdict.source}: largest difference {verdict.difference:.3g}")
+        agree &= verdict.ok
+    return 0 if agree else 1
 
 
 FORMS = ("kaggle", "dream-json", "dream-tsv")

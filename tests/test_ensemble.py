@@ -1,6 +1,8 @@
 """A blend is chosen by out-of-fold predictions alone, and judged by rows that did not choose its weights."""
 
 import json
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 from scipy.optimize import nnls
 
 from competition import run as program
+from competition import submission
 from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data.store import file_digest
 from competition.ensemble import Members, choose, choose_files, main
 from competition.errors import InputError
 from competition.judging import nested
@@ -26,7 +30,7 @@ from competition.judging.blend import (
     of_size,
 )
 from competition.judging.bootstrap import draw_counts, resample
-from competition.judging.manifest import Manifest, declare, read_manifest
+from competition.judging.manifest import Manifest, declare, read_manifest, update_manifest
 from competition.judging.metrics import METRICS
 from competition.judging.moments import _chunks, gather, with_rank_mean
 from competition.judging.nested import OF_SUMS, Judge
@@ -251,6 +255,15 @@ def test_members_of_noise_are_weighted_away():
     assert abs(verdict.gain(verdict.best_single, chosen.nested).value) < 0.01
 
 
+def test_a_subset_is_taken_where_it_is_the_best_that_surely_beats_the_plain_mean():
+    verdict = judge(sample(0.6, 0.6, *[8.0] * 30), "pearson")
+    chosen = choose(verdict, "auto")
+    plain, every = verdict.blends[0].nested, (*verdict.blends, *verdict.growing)
+    sure = [blend for blend in every if verdict.gain(plain, blend.nested).low > 0]
+    assert chosen.nested.value == max(blend.nested.value for blend in sure)
+    assert any(chosen is blend for blend in verdict.growing)
+
+
 def test_the_smallest_blend_leaves_out_what_brings_nothing():
     assert judge(sample(0.5, 8, 8, 8), "pearson").smallest.method == "mean of 1"
     twins = sample(1.0, 1.0, seed=5)
@@ -378,12 +391,82 @@ def test_members_are_the_best_out_of_fold_whatever_they_score_on_the_test_rows(
     assert choose_files(opened, tmp_path / "submissions", [Path("x.csv")], 1) == [Path("x.csv")]
 
 
-def test_the_way_of_blending_can_be_chosen(home):
-    assert main(["toy", "--take", "rank mean", *folders(home)]) == 0
-    (path,) = (home / "submissions/toy").glob("ensemble-*.json")
-    manifest = read_manifest(path)
-    assert manifest.config["method"] == "rank mean" and list(manifest.config["members"]) == ["rank mean"]
-    assert manifest.scores["private"]["r"] > 0.5
+def blend(home: Path, *options: str) -> Path:
+    """Make an ensemble and return its one submission."""
+    assert main(["toy", *options, *folders(home)]) == 0
+    (path,) = (home / "submissions/toy").glob("ensemble-*.csv")
+    return path
+
+
+def verify(home: Path, path: Path) -> int:
+    return submission.main(["verify", str(path), *folders(home)[:2]])
+
+
+def test_the_manifest_names_the_command_and_the_members_by_what_was_in_them(home):
+    manifest = read_manifest(blend(home, "--take", "rank mean").with_suffix(".json"))
+    members = sorted((home / "submissions/toy").glob("letter*.csv"))
+    assert manifest.config["method"] == "rank mean" and manifest.config["rank_mean_weight"] > 0
+    assert [each["csv_sha256"] for each in manifest.config["members"]] == list(map(file_digest, members))
+    assert [each["weight"] for each in manifest.config["members"]] == [0, 0]
+    assert manifest.command.endswith(shlex.join(sys.argv[1:])) and manifest.scores["private"]["r"] > 0.5
+
+
+@pytest.mark.parametrize("method", ["mean", "rank mean", "least squares"])
+def test_an_ensemble_is_verified_by_way_of_its_members(home, capsys, method):
+    path = blend(home, "--take", method)
+    assert verify(home, path) == 0
+    said = capsys.readouterr().out
+    assert said.count("agrees with its weights") == 2
+    assert f"{path.name} agrees with the blend of its 2 members" in said
+
+
+def test_an_ensemble_of_other_weights_is_found_out(home, capsys):
+    path = blend(home, "--take", "least squares")
+    config = read_manifest(path.with_suffix(".json")).config
+    config["members"][0]["weight"] *= 1.1
+    update_manifest(path, config=config)
+    assert verify(home, path) == 1
+    assert f"{path.name} DIFFERS from the blend" in capsys.readouterr().out
+
+
+def test_a_member_that_is_another_file_or_has_other_weights_is_found_out(home, capsys):
+    path = blend(home)
+    member, other = sorted((home / "submissions/toy").glob("letter*.csv"))
+    weights = next((home / "runs/toy/letter2").glob("*/fold1/weights.safetensors"))
+    kept = weights.read_bytes()
+    weights.write_bytes(kept + b" ")
+    assert verify(home, path) == 2
+    assert f"{weights} is not the file" in capsys.readouterr().err
+    weights.write_bytes(kept)
+    member.write_bytes(other.read_bytes())
+    assert verify(home, path) == 2
+    assert "is not the member that" in capsys.readouterr().err
+    member.unlink()
+    assert verify(home, path) == 2
+    assert f"wanted every member of {path.name}" in capsys.readouterr().err
+
+
+def test_a_manifest_that_does_not_say_how_it_was_blended_cannot_be_verified(home, capsys):
+    path = blend(home)
+    update_manifest(path, config={"method": "mean", "members": {"letter1": 0.5, "letter2": 0.5}})
+    assert verify(home, path) == 2
+    assert "blend them again: python -m competition.ensemble" in capsys.readouterr().err
+
+
+def test_the_same_predictions_are_not_submitted_a_second_time(home, capsys):
+    path = blend(home, "--take", "mean")
+    members = sorted(map(str, (home / "submissions/toy").glob("letter*.csv")), reverse=True)
+    assert blend(home, "--take", "mean", "--members", *members) == path
+    assert f"{path} holds the same predictions already" in capsys.readouterr().out
+    assert len(read_board(home / "submissions/toy").rows) == 3
+
+
+def test_the_test_scores_are_shown_with_their_intervals(home, capsys):
+    path = blend(home)
+    manifest = read_manifest(path.with_suffix(".json"))
+    low, high = manifest.intervals["private"]["r"]
+    said = capsys.readouterr().out
+    assert f"{manifest.scores['private']['r']:.6f} ({low:.4f} to {high:.4f})" in said
 
 
 def test_an_edited_title_keeps_no_submission_from_the_blend_or_the_board(home):
