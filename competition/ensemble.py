@@ -30,6 +30,7 @@ from competition.data.challenge import OpenChallenge
 from competition.errors import InputError, exit_status
 from competition.judging.answers import has_answers
 from competition.judging.blend import METHODS
+from competition.judging.board import read_board
 from competition.judging.bootstrap import Gain
 from competition.judging.manifest import Manifest, declare, read_manifest
 from competition.judging.metrics import fitting
@@ -37,7 +38,7 @@ from competition.judging.moments import with_rank_mean
 from competition.judging.nested import Blend, Verdict, judge
 from competition.judging.recipe import Member, Recipe, make_recipe
 from competition.judging.scoring import score_submission
-from competition.leaderboard import read_board, write_leaderboard
+from competition.judging.views import write_leaderboard
 from competition.score import score_table
 from competition.submission import read_submission, target_names, test_ids, write_submission
 

@@ -146,7 +146,7 @@ def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
     from competition.judging.answers import has_answers
     from competition.judging.manifest import read_manifest, write_manifest
     from competition.judging.scoring import score_submission
-    from competition.leaderboard import write_leaderboard
+    from competition.judging.views import write_leaderboard
     from competition.submission import target_names, test_ids, write_submission
 
     if opened.test is None:

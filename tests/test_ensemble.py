@@ -29,12 +29,12 @@ from competition.judging.blend import (
     nested_lines,
     of_size,
 )
+from competition.judging.board import read_board
 from competition.judging.bootstrap import draw_counts, resample
 from competition.judging.manifest import Manifest, declare, read_manifest, update_manifest
 from competition.judging.metrics import METRICS
 from competition.judging.moments import _chunks, gather, with_rank_mean
 from competition.judging.nested import OF_SUMS, Judge
-from competition.leaderboard import read_board
 from competition.submission import write_submission
 
 NUM_ROWS = 600

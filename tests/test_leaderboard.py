@@ -1,7 +1,12 @@
 """The board is a view over manifests: it ranks what is sound, shows the rest, and never makes a score up."""
 
+import html
+import io
 import itertools
 import json
+import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,27 +14,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from competition.data.challenge import Challenge, Score, Target
 from competition.errors import InputError
+from competition.judging.board import Board, caption, make_board, notes, read_board, read_boards
+from competition.judging.entries import entries
 from competition.judging.manifest import Manifest, declare, to_json, update_manifest, write_manifest
 from competition.judging.page import to_page
 from competition.judging.uncertainty import pack
-from competition.leaderboard import (
-    Board,
-    caption,
-    cells,
-    headings,
-    main,
-    make_board,
-    notes,
-    read_board,
-    read_boards,
-    to_markdown,
-    to_section,
-    to_table,
-    write_leaderboard,
-)
+from competition.judging.views import cells, headings, to_csv, to_markdown, to_table, write_leaderboard
+from competition.leaderboard import main
 from competition.submission import write_submission
 
 
@@ -407,6 +402,17 @@ def test_a_narrow_terminal_leaves_columns_out_and_never_a_score(width, absent):
     assert absent not in shown and (len(shown) == 16) == (absent is None)
 
 
+@pytest.mark.parametrize("width", [80, 300])
+def test_no_length_of_a_name_pushes_a_score_out_of_a_terminal(width):
+    long = drawn("x" * 90, 0.8, 0.01, seed=1, device="d" * 40, run="one")
+    table = to_table(make_board("toy", [long, manifest("control", 0.5, kind="control")]), width)
+    console = Console(width=width, file=io.StringIO())
+    console.print(table)
+    shown = console.file.getvalue()
+    assert "…" not in shown and "0.8000" in shown and " to " in shown
+    assert shown.count("x") == 90
+
+
 def test_the_command_line_shows_and_writes(tmp_path, capsys):
     submit(tmp_path, "a", 0.51234)
     spoil_csv(submit(tmp_path, "bad", 0.9))
@@ -427,16 +433,159 @@ def test_scores_in_a_manifest_keep_every_digit(tmp_path):
     assert json.loads(path.with_suffix(".json").read_text())["scores"]["private"]["main"] == 1 / 3
 
 
+# What tells rows of one solution apart
+
+
+def settings(*manifests: Manifest) -> dict[str, dict[str, object]]:
+    """Run -> the settings in which it differs."""
+    return {entry.run: dict(entry.settings) for entry in entries(make_board("toy", manifests))}
+
+
+def test_rows_of_one_solution_show_the_settings_in_which_they_differ():
+    common = {"batch_size": 32, "window": [0, 112]}
+    short = manifest("a", 0.5, run="short", config={**common, "epochs": 4, "heads": [8, 4]})
+    long = manifest("a", 0.6, run="long", config={**common, "epochs": 8, "heads": [8, 2]})
+    board = make_board("toy", [short, long, manifest("b", 0.4, config={"epochs": 2})])
+    assert column(board, "solution") == ["a\nepochs=8, heads=[8,2]", "a\nepochs=4, heads=[8,4]", "b"]
+    assert "| a<br>epochs=8, heads=[8,2] |" in to_markdown(board)
+    assert "<small>epochs=8, heads=[8,2]</small>" in to_page([board])
+    assert settings(short, long) == {
+        "long": {"epochs": 8, "heads": [8, 2]},
+        "short": {"epochs": 4, "heads": [8, 4]},
+    }
+
+
+def test_runs_that_differ_by_their_seed_alone_show_no_settings():
+    seeds = [manifest("a", 0.5, seed=s, run=f"run{s}", config={"epochs": 4}) for s in range(2)]
+    assert settings(*seeds) == {"run0": {}, "run1": {}}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("source_digest", "0123456789abcdef", {"source": "012345"}),
+        ("num_folds", 10, {"folds": 10}),
+        ("precision", "bf16", {"precision": "bf16"}),
+        ("num_processes", 4, {"processes": 4}),
+        ("init", "runs/big/a/first", {"init": "first"}),
+        ("keep_out", "big", {"keep_out": "big"}),
+        ("command", "python -m competition.run solutions/a --published", {"published": True}),
+    ],
+)
+def test_what_a_run_came_from_tells_it_apart_as_well(field, value, shown):
+    found = settings(manifest("a", 0.5, run="one"), manifest("a", 0.5, run="two", **{field: value}))
+    assert found == {"one": {}, "two": shown}
+
+
+def test_runs_from_other_weights_are_no_seeds_of_one_recipe():
+    board = make_board("toy", [manifest("a", 0.5, seed=0), manifest("a", 0.4, seed=1, run="x", init="first")])
+    assert column(board, "seeds") == ["0", "1"]
+
+
+def ensemble(run: str, method: str, *members: str) -> Manifest:
+    named = [dict(zip(("solution", "run"), member.split("-"), strict=True)) for member in members]
+    return manifest(
+        "ensemble", 0.5, run=run, kind="ensemble", config={"method": method, "members": named, "shift": [run]}
+    )
+
+
+def test_ensembles_are_told_apart_by_method_and_members_under_their_shortest_names():
+    found = settings(
+        ensemble("x", "mean", "a-1", "b-1"),
+        ensemble("y", "mean", "a-1", "b-2"),
+        ensemble("z", "rank mean", "a-1"),
+    )
+    assert found == {
+        "x": {"method": "mean", "members": ["a", "b-1"]},
+        "y": {"method": "mean", "members": ["a", "b-2"]},
+        "z": {"method": "rank mean", "members": ["a"]},
+    }
+
+
+def test_in_a_terminal_settings_stand_under_the_name_and_make_no_column_wide():
+    many = [manifest("a", 0.5, run=f"r{n}", config={f"option_{i}": n for i in range(9)}) for n in range(2)]
+    table = to_table(make_board("toy", many), 100)
+    lines = [line for cell in table.columns[1].cells for line in cell.split("\n")]
+    assert max(map(len, lines)) <= 40
+    assert all(f"option_{i}=1" in " ".join(lines) for i in range(9))
+
+
+# For programs
+
+
+def read_csv(*boards: Board) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(to_csv(boards)))
+
+
+def test_the_csv_holds_plain_numbers_with_all_digits_and_nothing_where_nothing_is_known():
+    full = manifest(
+        "a", 1 / 3, num_parameters=1368, train_seconds=6.25, rows_per_second=1234.5, seed=3, looks=7,
+        fold_scores={"main": [0.6, 0.7, 0.8]}, intervals={"private": {"main": [0.1 + 0.2, 0.4]}},
+    )  # fmt: skip
+    table = read_csv(make_board("toy", [full, manifest("b", 0.25)]))
+    numbers = ["tier", "score", "score_low", "score_high", "oof_mean", "oof_sd", "public", "private"]
+    numbers += ["parameters", "train_seconds", "rows_per_second", "seed", "private_evaluations"]
+    assert (table[numbers].dtypes.map(lambda kind: kind.kind).isin(["i", "f"])).all()
+    assert table.loc[0, numbers].tolist() == pytest.approx(
+        [1, 1 / 3, 0.1 + 0.2, 0.4, 0.7, 0.1, 1 / 3 + 0.01, 1 / 3, 1368, 6.25, 1234.5, 3, 7], abs=1e-15
+    )
+    absent = ["score_low", "oof_mean", "parameters", "train_seconds", "seed", "private_evaluations"]
+    assert table.loc[1, absent].isna().all()
+    assert pd.to_datetime(table["created"]).dt.year.tolist() == [2030, 2030]
+
+
+def test_the_csv_tells_by_kind_what_a_line_is():
+    controls = {"dealt": {"private": {"main": 0.1}}}
+    declared = declare(challenge(ceiling=0.9))
+    made = [
+        manifest("a", 0.5, controls=controls, declared=declared),
+        manifest("c", 0.3, kind="ensemble", controls=controls, declared=declared),
+        manifest("dead", 0.3, collapsed="one constant", controls=controls, declared=declared),
+    ]
+    table = read_csv(make_board("toy", made)).set_index("solution")
+    assert table["kind"].to_dict() == {
+        "ceiling (noise)": "ceiling", "a": "solution", "c": "ensemble", "dead": "solution", "dealt": "control"
+    }  # fmt: skip
+    assert table.loc["dealt", "score"] == 0.1 and table.loc["ceiling (noise)", "rescaled"] == 1
+    assert table["collapsed"].tolist() == [False, False, False, True, False]
+    assert table.loc["dead", "note"] == "collapsed: one constant" and np.isnan(table.loc["dead", "score"])
+
+
+def test_the_csv_names_the_settings_so_that_a_program_reads_them_back():
+    two = [manifest("a", 0.5, run=f"r{n}", config={"heads": [n, 8], "rate": 0.1 * n}) for n in (1, 3)]
+    table = read_csv(make_board("toy", two)).set_index("run")
+    assert json.loads(table.loc["r3", "settings"]) == two[1].config
+
+
+def test_csv_has_a_line_for_every_entry_of_every_board(tmp_path):
+    submit(tmp_path, "a", 0.5)
+    write_manifest(tmp_path / "alpha" / "x.csv", manifest("x", oof={"main": 0.7}, challenge="alpha"))
+    files = [f"--{kind}={tmp_path / f'board.{kind}'}" for kind in ("csv", "html")]
+    assert main(["--submissions", str(tmp_path), *files]) == 0
+    table = pd.read_csv(tmp_path / "board.csv")
+    shown = table[["challenge", "scored_by", "basis", "direction", "solution", "score"]].to_numpy().tolist()
+    assert shown == [
+        ["alpha", "main", "out-of-fold", "maximize", "x", 0.7],
+        ["toy", "main", "private", "maximize", "a", 0.5],
+    ]
+    assert (tmp_path / "board.html").read_text().startswith("<!doctype html>")
+
+
+# The page
+
+
 class Reader(HTMLParser):
     """Collect what a page is made of."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
-        self.tags, self.links, self.texts = [], [], []
+        self.tags, self.links, self.texts, self.values = [], [], [], []
+        self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.links += [value for name, value in attrs if name in ("src", "href")]
+        self.values += [value for name, value in attrs if name == "data-value"]
 
     def handle_data(self, data):
         self.texts.append(data)
@@ -444,24 +593,123 @@ class Reader(HTMLParser):
 
 def test_the_page_holds_every_cell_draws_intervals_and_fetches_nothing():
     board = make_board("toy", [drawn("a<b", 0.8, 0.01, seed=1), manifest("plain", 0.5)])
-    page = Reader()
-    page.feed(to_page([to_section(board)]))
+    page = Reader(to_page([board]))
     text = " ".join(page.texts)
     assert all(cell in text for line in cells(board) for cell in line if cell)
     assert (page.tags.count("svg"), page.tags.count("table"), page.links) == (1, 1, [])
-    assert "http" not in to_page([to_section(board)])
+    assert "http" not in to_page([board]) and "initial-scale=1" in to_page([board])
+
+
+def test_boards_are_linked_from_the_top_of_their_page():
+    two = [make_board(name, [manifest("a", 0.5)]) for name in ("x", "y")]
+    page = to_page(two)
+    assert [f'id="{link[1:]}"' in page for link in Reader(page).links] == [True, True]
 
 
 def test_the_drawn_interval_spans_the_low_the_value_and_the_high():
-    board = make_board("toy", [drawn("a", 0.8, 0.01, seed=1)])
-    ((low, value, high),) = to_section(board).spans
-    assert low < value < high and value == 0.8
+    board = make_board("toy", [drawn("a", 0.8, 0.01, seed=1), drawn("b", 0.5, 0.01, seed=2)])
+    page, (best, worst) = to_page([board]), entries(board)
+    drawings = re.findall(r'x1="(.*?)%" x2="(.*?)%".*?cx="(.*?)%"', page)
+    at = [float(place) for low, high, dot in drawings for place in (low, dot, high)]
+    wanted = [x for e in (best, worst) for x in (e.score_low, e.score, e.score_high)]
+    scale = np.polyfit(wanted, at, 1)
+    np.testing.assert_allclose(at, np.polyval(scale, wanted), atol=0.02)
+    assert scale[0] > 0 and min(at) >= 0 and max(at) <= 100
 
 
-def test_csv_has_a_line_for_every_line_of_every_board(tmp_path):
-    submit(tmp_path, "a", 0.5)
-    files = [f"--{kind}={tmp_path / f'board.{kind}'}" for kind in ("csv", "html")]
-    assert main(["toy", "--submissions", str(tmp_path), *files]) == 0
-    table = pd.read_csv(tmp_path / "board.csv")
-    assert table.loc[0, ["challenge", "scored by", "solution", "score"]].tolist() == ["toy", "main", "a", 0.5]
-    assert (tmp_path / "board.html").read_text().startswith("<!doctype html>")
+def test_cells_of_the_page_sort_by_their_numbers_and_not_by_their_text():
+    sizes = [342, 1368, 34_000_000]
+    made = [manifest(f"m{n}", 0.5, num_parameters=n, train_seconds=n / 7) for n in sizes]
+    values = Reader(to_page([make_board("toy", made)])).values
+    assert {str(n) for n in sizes} | {str(n / 7) for n in sizes} <= set(values)
+
+
+CHROMIUM = shutil.which("chromium")
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH to show a page in")
+FRAME = '<iframe id="{name}" width="{width}" height="900" srcdoc="{page}"></iframe>'
+QUIET = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+    "--blink-settings=preferredColorScheme=0",  # dark
+)  # fmt: skip
+
+
+def ask_browser(folder: Path, page: str, script: str, widths: dict[str, int]) -> object:
+    """Show a page in dark frames of these widths; return what a script returns that knows them by name."""
+    frames = "".join(FRAME.format(name=name, width=w, page=html.escape(page)) for name, w in widths.items())
+    names = ", ".join(f"{name} = document.getElementById('{name}').contentWindow" for name in widths)
+    ask = f"onload = () => {{ const {names}; document.title = JSON.stringify((() => {{ {script} }})()); }}"
+    (folder / "host.html").write_text(f"<!doctype html><title></title>{frames}<script>{ask}</script>")
+    profile = f"--user-data-dir={folder / 'profile'}"
+    command = [CHROMIUM, *QUIET, profile, "--dump-dom", (folder / "host.html").as_uri()]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    return json.loads(html.unescape(re.search("<title>(.*?)</title>", said, re.DOTALL)[1]))
+
+
+def wide_board() -> Board:
+    """A board of long names, many settings and large numbers, which text would sort in another order."""
+    shapes = {"small": (342, 6.0), "middle": (1368, 161.0), "big": (34_000_000, 59.0)}
+    made = [
+        drawn(
+            "a_solution_with_a_long_name", 1234.5 + len(name), 5.0, seed=size, run=f"20300102-030405-{name}",
+            num_parameters=size, train_seconds=seconds, device="Intel(R) Xeon(R) Processor, 2 threads",
+            config={f"option_number_{i}": f"{name}{i}" for i in range(6)},
+            fold_scores={"main": [999.5, 1234.25]}, created=f"2030-01-02T03:04:{size % 60:02}+00:00",
+            controls={"training targets dealt at random": {"private": {"main": 0.1}}},
+            declared=declare(challenge(ceiling=2000.0)),
+        )
+        for name, (size, seconds) in shapes.items()
+    ]  # fmt: skip
+    return make_board("toy", made)
+
+
+@in_a_browser
+def test_a_header_that_is_pressed_sorts_by_numbers_and_a_name_unfolds_the_rest(tmp_path):
+    found = ask_browser(
+        tmp_path, to_page([wide_board()]),
+        """
+        const page = laptop.document, cells = number => [...page.querySelectorAll("tbody tr:first-child")]
+          .map(row => row.cells[number].textContent);
+        const press = name => {
+          const button = [...page.querySelectorAll("thead button")].find(each => each.textContent === name);
+          button.focus(); button.click();
+          const head = button.parentNode;
+          return [page.activeElement === button, head.ariaSort, cells(head.cellIndex)];
+        };
+        const more = page.querySelector(".more"), name = page.querySelector(".unfold"), before = more.hidden;
+        name.click();
+        const unfolded = [before, more.hidden, name.ariaExpanded];
+        return [press("parameters"), press("training"), press("training"), unfolded];
+        """,
+        {"laptop": 1280},
+    )  # fmt: skip
+    assert found[0] == [True, "ascending", ["342", "1.37k", "34M", "", ""]]
+    assert found[1] == [True, "ascending", ["6s", "59s", "2m41s", "", ""]]
+    assert found[2] == [True, "descending", ["2m41s", "59s", "6s", "", ""]]
+    assert found[3] == [True, False, "true"]
+
+
+@in_a_browser
+def test_laptop_and_phone_show_the_ranking_and_its_dots_in_the_dark_without_scrolling_sideways(
+    tmp_path,
+):
+    found = ask_browser(
+        tmp_path, to_page([wide_board()]),
+        """
+        const light = (window, selector, name) => {
+          const shade = window.getComputedStyle(window.document.querySelector(selector))[name];
+          return shade.match(/[0-9]+/g).slice(0, 3).reduce((sum, each) => sum + Number(each), 0) / 3;
+        };
+        return [laptop, phone].map(window => [
+          window.document.documentElement.scrollWidth - window.document.documentElement.clientWidth,
+          [...window.document.querySelectorAll("th")].filter(e => e.offsetWidth).map(e => e.textContent),
+          Math.abs(light(window, "circle", "fill") - light(window, "body", "backgroundColor")),
+        ]);
+        """,
+        {"laptop": 1280, "phone": 390},
+    )  # fmt: skip
+    (laptop, wide_headings, laptop_contrast), (phone, narrow_headings, phone_contrast) = found
+    assert (laptop, phone) == (0, 0)
+    assert narrow_headings == ["tier", "solution", "main, 95 %"] == wide_headings[:3]
+    assert wide_headings[3:] == ["rescaled", "out-of-fold", "parameters", "training", "date"]
+    assert min(laptop_contrast, phone_contrast) > 100

@@ -85,7 +85,7 @@ def spell_tie(tie_bayes_factor: float | None) -> str:
     """Say what two submissions are that are a tie."""
     if tie_bayes_factor is not None:
         return f"Bayes factor under {tie_bayes_factor:g}"
-    return f"the {LEVEL:.0%} interval of the difference holds 0".replace("%", " %")
+    return f"the {100 * LEVEL:g} % interval of the difference holds 0"
 
 
 def to_gain(value: float, gains: np.ndarray) -> Gain:

@@ -56,6 +56,8 @@ class Manifest:
     git_commit: str | None = None
     source_digest: str = ""  # of the solution's files
     fold_digest: str = ""
+    init: str = ""  # the run whose weights each fold started from
+    keep_out: str = ""  # the challenge whose relatives no model was trained on
     weights: dict[str, str] = field(default_factory=dict)  # file -> sha256
     csv_sha256: str = ""
     notes: str = ""

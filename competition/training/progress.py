@@ -6,6 +6,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from competition.spelling import duration
+
 LINE_SECONDS = 15.0  # between two lines where there is no terminal
 
 
@@ -44,13 +46,3 @@ class Tracker:
     ) -> None:
         if self.bar is not None:
             self.bar.stop()
-
-
-def duration(seconds: float) -> str:
-    """Spell seconds as 12s, 3m05s or 2h07m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -16,8 +16,8 @@ from competition.data.folds import FoldTable
 from competition.data.store import file_digest
 from competition.judging.manifest import Manifest, declare
 from competition.judging.metrics import fitting
+from competition.spelling import duration
 from competition.training.cross_validation import Predictions
-from competition.training.progress import duration
 from competition.training.runs import Run
 from competition.training.solution import describe
 
