@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from competition import run as program
 from competition import submission
 from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.judging.manifest import update_manifest
+from competition.judging.manifest import read_manifest, update_manifest
 
 REPOSITORY = Path(__file__).parents[1]
 SOLUTION = '''
@@ -322,6 +322,10 @@ def test_fine_tuning_starts_each_fold_from_the_weights_of_the_same_fold(two_chal
     before = folder_of(home, "large", "before")
     still = ("--set", "epochs=1", "--set", "ema=0.999999", "--set", "normalise=true")
     assert run_on(home, "small", "after", "--init", str(before), *still) == 0
+    first, second = (
+        home / "submissions" / name for name in ("large/small-before.json", "small/small-after.json")
+    )
+    assert (read_manifest(first).keep_out, read_manifest(second).init) == ("small", str(before))
     for fold in range(3):
         start, end = (
             load_file(folder / f"fold{fold}" / "weights.safetensors")["first.weight"]
