@@ -78,7 +78,7 @@ def choose_files(
     ranked = []
     for manifest in (row.manifest for row in board.rows) if board else ():
         value = manifest.oof.get(primary.name, manifest.oof.get(primary.metric))
-        fits = manifest.kind == "solution" and manifest.challenge_digest == challenge.digest
+        fits = manifest.kind == "solution" and manifest.train_digest == challenge.challenge.train_digest
         if fits and value is not None and not manifest.collapsed:
             ranked.append((sign * value, f"{manifest.solution}-{manifest.run}.csv"))
     return [folder / name for _, name in sorted(ranked)[:top]]

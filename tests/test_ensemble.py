@@ -378,7 +378,8 @@ def test_members_are_the_best_out_of_fold_whatever_they_score_on_the_test_rows(
     }  # fmt: skip
     for name, (oof, private) in made.items():
         manifest = Manifest(
-            "toy", "before" if name == "old" else opened.digest, name, "run", "2030-01-01T00:00:00+00:00",
+            "toy", opened.digest, name, "run", "2030-01-01T00:00:00+00:00",
+            train_digest="before" if name == "old" else opened.challenge.train_digest,
             kind="ensemble" if name == "blend" else "solution", declared=declare(opened.challenge),
             oof={} if oof is None else {score.metric: oof}, collapsed="flat" if name == "collapsed" else None,
             scores={} if private is None else {"private": {"main": private}},
