@@ -9,8 +9,10 @@ strands of 20,000 rows into a dictionary, as a script would.
 
 import argparse
 import resource
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import pandas as pd
 from competition.audit import audit
 from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
 from competition.data.tokens import decode, encode
+from competition.errors import InputError, exit_status
 
 LEFT, RIGHT, INSERT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT", 80
 BLOCK_ROWS, SHARED = 100_000, 30
@@ -62,12 +65,17 @@ def by_hand(sequences: list[str]) -> dict[str, int]:
     return known
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=6_700_000)
-    rows = parser.parse_args().rows
+    return exit_status(measure, parser.parse_args(arguments).rows)
+
+
+def measure(rows: int) -> None:
+    if rows < RELATIVES:
+        raise InputError(f"--rows {rows}; wanted at least {RELATIVES}")
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder) / "challenge", rows)
         opened = open_challenge(Path(folder) / "challenge", verify=False)
@@ -96,4 +104,4 @@ def memory() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

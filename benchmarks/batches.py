@@ -8,9 +8,10 @@ letter up in a dictionary. Rates are measured side by side in one run; the ratio
 """
 
 import argparse
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
 from competition.data.tokens import decode
+from competition.errors import InputError, exit_status
 from competition.training.batches import Batches, cut
 from competition.training.randomness import permutation
 
@@ -77,16 +79,23 @@ def rate(start: Callable[[], Iterator[int]], seconds: float) -> float:
     return rows / (time.perf_counter() - begun)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=1024)
     parser.add_argument("--seconds", type=float, default=5.0)
-    arguments = parser.parse_args()
+    return exit_status(measure, parser.parse_args(arguments))
+
+
+def measure(options: argparse.Namespace) -> None:
+    if not 0 < options.batch_size < options.rows:
+        raise InputError(
+            f"--rows {options.rows} --batch-size {options.batch_size}; wanted two batches or more"
+        )
     rng = np.random.default_rng(0)
-    tokens = rng.integers(0, 4, (arguments.rows, 110), dtype=np.uint8)
+    tokens = rng.integers(0, 4, (options.rows, 110), dtype=np.uint8)
     score = Score("pearson", "pearson", "maximize", -1, 1)
     challenge = Challenge("benchmark", (Target("expression"),), (score,))
     with tempfile.TemporaryDirectory() as folder:
@@ -95,10 +104,10 @@ def main() -> None:
         store = open_challenge(Path(folder) / "benchmark").train
         batches = Batches(store, challenge, Config(), ["sequence"], torch.device("cpu"))
         rows = Rows(decode(tokens), np.asarray(store.target))
-        ours = rate(lambda: kit(batches, arguments.batch_size), arguments.seconds)
+        ours = rate(lambda: kit(batches, options.batch_size), options.seconds)
         print(f"kit                       {ours:>10,.0f} rows/s")
         for workers in (0, 2):
-            theirs = rate(lambda w=workers: loader(rows, arguments.batch_size, w), arguments.seconds)
+            theirs = rate(lambda w=workers: loader(rows, options.batch_size, w), options.seconds)
             print(
                 f"DataLoader, {workers} workers     {theirs:>10,.0f} rows/s   "
                 f"kit is {ours / theirs:.0f} x as fast"
@@ -106,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,14 +9,19 @@ the rows themselves: each member is added to the blend in turn and correlated wi
 
 import argparse
 import resource
+import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from competition.ensemble import Members, choose
+from competition.errors import InputError, exit_status
 from competition.judging.manifest import Manifest
 from competition.judging.moments import with_rank_mean
 from competition.judging.nested import judge
+
+FEWEST_ROWS = 100
 
 
 def simulate(num_members: int, num_rows: int) -> Members:
@@ -37,13 +42,20 @@ def by_hand(members: Members) -> None:
         np.corrcoef(blend + member, truth)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--members", type=int, default=50)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    options = parser.parse_args()
+    return exit_status(measure, parser.parse_args(arguments))
+
+
+def measure(options: argparse.Namespace) -> None:
+    if options.members < 1 or options.rows < FEWEST_ROWS:
+        raise InputError(
+            f"--members {options.members} --rows {options.rows}; wanted a member and {FEWEST_ROWS} rows"
+        )
     members = simulate(options.members, options.rows)
     started = time.perf_counter()
     verdict = judge("pearson", with_rank_mean(members.oof), members.truth, members.fold)
@@ -61,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,16 +10,21 @@ StringLookup one-hot and tf.data's save, on a sample. The ratios are the result.
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from competition.errors import InputError, exit_status
+
 BLOCK_ROWS = 100_000
+REPOSITORY = Path(__file__).parents[1]  # the environment that has TensorFlow may not have the kit
 SAMPLE_ROWS = 20_000  # for the row-by-row side
 
 
@@ -80,10 +85,20 @@ SAMPLED = ("by_row", "keras")
 
 
 def measure(python: str, side: str, path: Path, folder: Path) -> tuple[float, float]:
-    """Return seconds and peak resident megabytes of one side in a process of its own."""
+    """Return seconds and peak resident megabytes of one side in a process of its own.
+
+    Raises InputError with the last thing that it said where it fails.
+    """
     command = [python, __file__, "--side", side, "--file", str(path), "--folder", str(folder)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return float(out[0]), float(out[1])
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    except OSError as error:
+        raise InputError(f"{python} cannot be run: {error.strerror}") from None
+    if done.returncode:
+        raise InputError((done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1])
+    seconds, memory = done.stdout.split()
+    return float(seconds), float(memory)
 
 
 def run_side(side: str, path: Path, folder: Path) -> None:
@@ -97,7 +112,7 @@ def disk(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -106,28 +121,36 @@ def main() -> None:
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.side:
-        run_side(arguments.side, arguments.file, arguments.folder)
-        return
+    options = parser.parse_args(arguments)
+    if options.side:
+        run_side(options.side, options.file, options.folder)
+        return 0
+    return exit_status(compare, options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    if options.rows < 1:
+        raise InputError(f"--rows {options.rows}; wanted at least 1")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "promoters.txt"
-        write_file(path, arguments.rows)
+        write_file(path, options.rows)
         rates = {}
         for side in SIDES:
             try:
-                python = arguments.tensorflow if side == "keras" else sys.executable
+                python = options.tensorflow if side == "keras" else sys.executable
                 seconds, memory = measure(python, side, path, folder)
-            except subprocess.CalledProcessError as error:
-                print(f"{side:<8} left out: {error.stderr.strip().splitlines()[-1]}")
+            except InputError as error:
+                if side == "kit":
+                    raise
+                print(f"{side:<8} left out: {error}")
                 continue
-            rows = min(arguments.rows, SAMPLE_ROWS) if side in SAMPLED else arguments.rows
+            rows = min(options.rows, SAMPLE_ROWS) if side in SAMPLED else options.rows
             rates[side] = rows / seconds
             print(f"{side:<8} {rates[side]:>12,.0f} rows/s  peak {memory:6.0f} MB")
-        print(f"the kit's challenge: {disk(folder / 'challenge') / arguments.rows:,.0f} bytes a row on disk")
+        print(f"the kit's challenge: {disk(folder / 'challenge') / options.rows:,.0f} bytes a row on disk")
         if "keras" in rates:
-            sample = min(arguments.rows, SAMPLE_ROWS)
+            sample = min(options.rows, SAMPLE_ROWS)
             print(f"the saved tf.data: {disk(folder / 'keras') / sample:,.0f} bytes a row on disk")
         for side in ("pyarrow", "by_row", "keras"):
             if side in rates:
@@ -135,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
