@@ -121,7 +121,7 @@ def features_in_numpy(num_tokens: int, num_bases: int) -> np.ndarray:
             mask[row, basis] = float(size < 2 ** (basis + 1) - 1)
             shape, scale = (means[basis] / deviation) ** 2, deviation**2 / means[basis]
             gamma[row, basis] = stats.gamma.pdf(size, shape, scale=scale) + 1e-8
-    symmetric = np.hstack([exponential, mask, gamma / gamma.max()])
+    symmetric = np.hstack([exponential, mask, gamma / gamma.max(axis=0)])
     return np.hstack([symmetric, np.sign(distances)[:, None] * symmetric])
 
 
@@ -137,6 +137,11 @@ def test_the_first_half_of_the_features_is_even_and_the_second_odd():
     assert torch.equal(even, even.flip(0))
     assert torch.equal(odd, -odd.flip(0))
     assert odd[5].eq(0).all() and even[5, 8:].lt(1e-6).all()  # no gamma density at distance 0
+
+
+def test_every_gamma_density_is_scaled_to_its_own_largest_value():
+    gamma = attention.relative_features(6, 24)[:, 8:12]
+    assert torch.equal(gamma.amax(0), torch.ones(4))
 
 
 @pytest.mark.parametrize("num_tokens", [1, 2, 6])

@@ -39,14 +39,17 @@ def _central_mask(size: Tensor, num_bases: int, num_tokens: int) -> Tensor:  # n
 
 
 def _gamma(size: Tensor, num_bases: int, num_tokens: int) -> Tensor:
-    """Return gamma densities of means T / bases .. T and one deviation, over the largest of all values."""
+    """Return gamma densities of means T / bases .. T and one deviation, each over its largest value.
+
+    Enformer's first release divided by the largest of all; the one that Enformer-lite is made from does not.
+    """
     mean = torch.linspace(num_tokens / num_bases, num_tokens, num_bases).double()
     deviation = num_tokens / (2 * num_bases)
     shape, rate = (mean / deviation) ** 2, mean / deviation**2
     # xlogy: 0 log 0 would be right for shape 1 alone, but log 0 is minus infinity for all of them.
     log_density = torch.xlogy(shape - 1, size) - rate * size + shape * rate.log() - torch.lgamma(shape)
     density = log_density.exp() + 1e-8
-    return density / density.max()
+    return density / density.amax(dim=0)
 
 
 def shift(logits: Tensor) -> Tensor:
