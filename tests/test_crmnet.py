@@ -19,7 +19,7 @@ from competition.training.solution import load_solution
 crmnet = load_solution(Path(__file__).parents[1] / "solutions" / "crmnet")
 Config, Model = crmnet.Config, crmnet.Model
 package = Model.__module__.rpartition(".")[0]
-layers = importlib.import_module(f"{package}.layers")
+adam, layers = (importlib.import_module(f"{package}.{name}") for name in ("adam", "layers"))
 keras_weights = importlib.import_module(f"{package}.keras_weights")
 recipe = importlib.import_module(f"{package}.solution")
 
@@ -151,7 +151,7 @@ def test_an_impulse_comes_out_of_the_ordinary_convolution_centred():
 
 def test_a_unit_is_convolution_relu_squeeze_excite_batch_norm_in_this_order():
     kinds = [type(layer) for layer in layers.unit(4, 4, 5, squeeze=True)]
-    assert kinds == [nn.Conv2d, nn.ReLU, layers.SqueezeExcite, nn.BatchNorm2d]
+    assert kinds == [nn.Conv2d, nn.ReLU, layers.SqueezeExcite, layers.BatchNorm]
 
 
 def test_batch_norm_and_layer_norm_have_the_constants_of_keras():
@@ -159,6 +159,26 @@ def test_batch_norm_and_layer_norm_have_the_constants_of_keras():
     batch = {(m.eps, m.momentum) for m in model.modules() if isinstance(m, nn.BatchNorm2d)}
     layer = {m.eps for m in model.modules() if isinstance(m, nn.LayerNorm)}
     assert (batch, layer) == ({(1e-3, 0.01)}, {1e-6})
+
+
+def test_the_running_statistics_follow_the_mean_and_variance_of_each_batch_itself():
+    norm, mean, variance = layers.BatchNorm(3).double(), np.zeros(3), np.ones(3)
+    for batch in np.random.default_rng(0).normal(2, 3, (5, 2, 3, 1, 4)):  # 8 values: unbiased would be 8 / 7
+        norm(torch.from_numpy(batch))
+        mean = 0.99 * mean + 0.01 * batch.mean((0, 2, 3))
+        variance = 0.99 * variance + 0.01 * batch.var((0, 2, 3))
+    np.testing.assert_allclose(norm.running_mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(norm.running_var, variance, rtol=1e-12)
+
+
+def test_batch_norm_but_for_its_running_variance_is_the_usual_one():
+    norm, usual = layers.BatchNorm(3), nn.BatchNorm2d(3, eps=1e-3)
+    ours, theirs = (torch.arange(24.0).view(2, 3, 1, 4).sin().requires_grad_() for _ in range(2))
+    for module, x in ((norm, ours), (usual, theirs)):
+        module(x).pow(3).sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    usual.load_state_dict(norm.state_dict())
+    torch.testing.assert_close(norm.eval()(ours), usual.eval()(theirs))
 
 
 def test_squeeze_excite_scales_channels_by_a_gate_of_their_means():
@@ -413,11 +433,45 @@ def test_the_loss_is_huber_with_a_kink_at_one():
     assert loss.item() == pytest.approx((0.125 + 2.5) / 2)
 
 
-def test_the_optimizer_is_adam_with_the_epsilon_of_keras():
-    optimizer, scheduler = build().optimizer(100)
-    assert (type(optimizer), optimizer.defaults["eps"]) == (torch.optim.Adam, 1e-7)
-    assert optimizer.defaults["betas"] == (0.9, 0.999)
-    assert scheduler.get_last_lr() == pytest.approx([1e-4])
+def keras_adam(gradients, rate):
+    """gradients (steps, n): the weights that Keras's formula makes of zeros."""
+    weight, first, second = np.zeros((3, gradients.shape[1]))
+    for step, gradient in enumerate(gradients, start=1):
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        corrected = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        weight = weight - corrected * first / (np.sqrt(second) + 1e-7)
+    return weight
+
+
+def adam_steps(weight, optimizer, gradients):
+    for gradient in gradients:
+        weight.grad = torch.from_numpy(gradient)
+        optimizer.step()
+    return weight.detach().numpy()
+
+
+def test_the_optimizer_steps_as_keras_does_for_gradients_of_every_size():
+    gradients = np.random.default_rng(0).normal(size=(20, 90)) * np.logspace(-9, 0, 90)
+    weight = nn.Parameter(torch.zeros(90, dtype=torch.float64))
+    optimizer = type(build().optimizer(100)[0])([weight], rate=1e-3)
+    np.testing.assert_allclose(
+        adam_steps(weight, optimizer, gradients), keras_adam(gradients, 1e-3), rtol=1e-9
+    )
+
+
+def test_the_optimizer_goes_on_from_its_saved_state():
+    gradients = np.random.default_rng(0).normal(size=(20, 9)) * 1e-7
+    weight = nn.Parameter(torch.zeros(9, dtype=torch.float64))
+    first, second = (adam.KerasAdam([weight], rate=1e-3) for _ in range(2))
+    adam_steps(weight, first, gradients[:8])
+    second.load_state_dict(first.state_dict())
+    np.testing.assert_allclose(
+        adam_steps(weight, second, gradients[8:]), keras_adam(gradients, 1e-3), rtol=1e-9
+    )
+
+
+def test_the_rate_starts_low():
+    assert build().optimizer(100)[1].get_last_lr() == pytest.approx([1e-4])
 
 
 def test_the_rate_warms_up_over_ten_of_fifty_epochs_and_falls_as_a_cosine():

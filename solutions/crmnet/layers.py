@@ -3,11 +3,11 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 SQUEEZE_RATIO = 2
-BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras: momentum 0.99 of the old value
+BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-3, 0.01  # Keras: momentum 0.99 of the old value
 LAYER_NORM_EPS = 1e-6
 # A normal cut at two standard deviations has this one; Keras divides by it.
 TRUNCATED_STD = 0.87962566103423978
@@ -40,6 +40,27 @@ class Doubling(nn.ConvTranspose2d):
         return super().forward(x)[..., :-1]
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm whose running variance follows the variance of the batch itself, as in Keras.
+
+    PyTorch's follows the unbiased estimate, n / (n - 1) of it for n values of a channel over all processes.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, 1, L)
+        if not self.training:
+            return super().forward(x)
+        # It adds to zeros here, for the backward pass refuses what was changed after the forward pass.
+        variance, self.running_var = self.running_var, torch.zeros_like(self.running_var)
+        normed = super().forward(x)
+        share, self.running_var = self.running_var, variance
+        n = x.numel() // x.shape[1] * (distributed.get_world_size() if distributed.is_initialized() else 1)
+        variance.mul_(1 - self.momentum).add_(share, alpha=(n - 1) / n)
+        return normed
+
+
 class SqueezeExcite(nn.Module):
     """Scale each channel by a gate that sees the mean of all of them."""
 
@@ -60,7 +81,7 @@ def unit(channels: int, filters: int, kernel: int, *, squeeze: bool, norm: bool 
     if squeeze:
         layers.append(SqueezeExcite(filters))
     if norm:
-        layers.append(nn.BatchNorm2d(filters, **BATCH_NORM))
+        layers.append(BatchNorm(filters))
     return nn.Sequential(*layers)
 
 

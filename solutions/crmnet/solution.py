@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .adam import KerasAdam
 from .layers import (
     DecoderStage,
     EncoderStage,
@@ -151,7 +152,7 @@ class Model(nn.Module):
 
     def optimizer(self, num_steps: int):
         config = self.config
-        optimizer = torch.optim.Adam(self.parameters(), lr=config.peak_rate, eps=1e-7, fused=True)
+        optimizer = KerasAdam(self.parameters(), rate=config.peak_rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(config, step, num_steps) / config.peak_rate
         )

@@ -1,0 +1,28 @@
+"""Adam as Keras computes it."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+EPSILON = 1e-7
+
+
+class KerasAdam(torch.optim.Adam):
+    """Adam that adds epsilon to the root of the second moment before correcting that for its start.
+
+    Keras steps by rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon). PyTorch corrects sqrt(v) first;
+    it does the same with epsilon / sqrt(1 - b2^t) as its epsilon: 3e-6 in the first step, where two fifths of
+    this network's gradients are smaller.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, rate: float) -> None:
+        # The number of steps lies in the group, so that a state dict carries it.
+        super().__init__([{"params": list(parameters), "num_steps": 0}], lr=rate, fused=True)
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["num_steps"] += 1
+            group["eps"] = EPSILON / math.sqrt(1 - group["betas"][1] ** group["num_steps"])
+        return super().step(closure)
