@@ -33,7 +33,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         nargs="?",
         const="",
         metavar="RUN",
-        help="go on with RUN, or with the newest unfinished run",
+        help="go on with RUN, or with the newest unfinished run of the same command",
     )
     add("--run-id", help="name of the run folder (default: date, time and a hash)")
     add("--init", type=Path, metavar="RUN", help="start each fold from the weights of this run's same fold")
@@ -113,6 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
             manifest = report.make_manifest(record, this, opened, folds, predictions)
             manifest = submit(path, opened, predictions, manifest)
             written = path if opened.test is not None else path.with_suffix(".json")
+            runs.finish(this.folder, written)
             report.show(
                 manifest, predictions, {"run": this.folder, "out-of-fold": oof, "submission": written}
             )

@@ -163,22 +163,53 @@ def launch(home: Path, run_id: str, *more: str, launcher: tuple[str, ...] = ()) 
     )
 
 
-def test_a_run_that_is_killed_and_resumed_gives_the_same_bytes_as_an_unbroken_one(home):
-    slow = ("--folds", "3", "--save-seconds", "0", "--set", "slow=0.05")
-    whole = launch(home, "whole", *slow)
-    assert whole.wait(120) == 0, whole.stdout.read()
-    broken = launch(home, "broken", *slow)
-    state = home / "runs" / "toy" / "small" / "broken" / "fold1" / "state.safetensors"
-    deadline = time.monotonic() + 120
+SLOW = ("--folds", "3", "--save-seconds", "0", "--set", "slow=0.05")
+
+
+def kill_in_second_fold(home: Path, run_id: str) -> Path:
+    process, folder = launch(home, run_id, *SLOW), home / "runs" / "toy" / "small" / run_id
+    state, deadline = folder / "fold1" / "state.safetensors", time.monotonic() + 120
     while not state.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    broken.send_signal(signal.SIGKILL)
-    broken.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     assert state.exists(), "it was to be killed in the middle of the second fold"
-    resumed = launch(home, "ignored", *slow, "--resume", "broken")
+    return folder
+
+
+def test_a_run_that_is_killed_and_resumed_gives_the_same_bytes_as_an_unbroken_one(home):
+    """A bare --resume finds it, though a newer run is finished and the newest is another command's."""
+    broken, whole = kill_in_second_fold(home, "broken"), run(home, "whole", *SLOW)
+    (run(home, "other", "--seed", "1") / "finished.json").unlink()
+    resumed = launch(home, "ignored", *SLOW, "--resume")
     assert resumed.wait(120) == 0, resumed.stdout.read()
-    folders = [home / "runs" / "toy" / "small" / name for name in ("whole", "broken")]
-    assert products(folders[0]) == products(folders[1])
+    assert products(whole) == products(broken)
+
+
+def test_a_run_that_was_killed_before_its_submission_submits_when_resumed(home):
+    folder = run(home, "one")
+    whole = products(folder)
+    for path in [folder / "finished.json", *(home / "submissions" / "toy").glob("small-one.*")]:
+        path.unlink()
+    run(home, "ignored", "--resume")
+    assert products(folder) == whole
+    assert json.loads((home / "submissions" / "toy" / "small-one.json").read_text())["scores"]
+
+
+def test_a_finished_run_says_where_its_submission_is_instead_of_being_resumed(home, capsys):
+    run(home, "one")
+    error = fails(capsys, home, "--no-check", "--folds", "3", "--resume", "one")
+    assert "is finished" in error
+    assert str(home / "submissions" / "toy" / "small-one.csv") in error
+
+
+def test_a_bare_resume_without_a_run_of_its_own_says_why_the_unfinished_ones_are_not(home, capsys):
+    (run(home, "one") / "finished.json").unlink()
+    run(home, "two")
+    error = fails(capsys, home, "--no-check", "--folds", "3", "--resume", "--seed", "1")
+    assert "no unfinished run of this command" in error
+    assert "one was begun with another seed: 0 then, 1 now" in error
+    assert "two" not in error
 
 
 def test_two_processes_train_on_the_same_global_batches_as_one(home):

@@ -26,7 +26,7 @@ from competition.errors import InputError
 from competition.training.processes import device_name
 from competition.training.solution import Solution
 
-RECORD = "run.json"
+RECORD, FINISHED = "run.json", "finished.json"
 PACKAGES = (
     "torch",
     "numpy",
@@ -76,6 +76,7 @@ def open_run(
     if accelerator.is_main_process:
         folder = start(parent, record, solution, run_id) if resume is None else find(parent, record, resume)
         found, lock = [folder.name], lock_folder(folder)
+        require_unfinished(folder)
     broadcast_object_list(found)
     assert found[0] is not None
     yield Run(found[0], parent / found[0])
@@ -122,27 +123,54 @@ def start(parent: Path, record: dict[str, Any], solution: Solution, run_id: str 
     return folder
 
 
+def finish(folder: Path, submission: Path) -> None:
+    """Note that a run is finished, and where its submission is: the last thing that is done for it."""
+    toml.write_text(folder / FINISHED, json.dumps({"submission": str(submission)}) + "\n")
+
+
+def require_unfinished(folder: Path) -> None:
+    if (folder / FINISHED).exists():
+        submission = json.loads((folder / FINISHED).read_text())["submission"]
+        raise InputError(
+            f"{folder} is finished; its submission is {submission}. Leave --resume away to train again"
+        )
+
+
 def find(parent: Path, record: dict[str, Any], run_id: str) -> Path:
     """Return the folder of a run to resume, after checking that it would be the same run."""
-    folder = parent / (run_id or newest_unfinished(parent))
+    if not run_id:
+        return newest_unfinished(parent, record)
+    folder = parent / run_id
     if not (folder / RECORD).exists():
         raise InputError(f"{folder} holds no run; wanted one of: {', '.join(_runs(parent)) or 'none there'}")
-    before, now = json.loads((folder / RECORD).read_text()), json.loads(json.dumps(record))
-    for name in IDENTITY:
-        if before.get(name) != now.get(name):
-            raise InputError(
-                f"{folder} was begun with another {name}: {_brief(before.get(name), now.get(name))}; "
-                "start a new run instead"
-            )
+    if misfit := find_misfit(folder, record):
+        raise InputError(f"{folder} {misfit}; start a new run instead")
     return folder
 
 
-def newest_unfinished(parent: Path) -> str:
-    """Return the id of the newest run that has no manifest yet."""
-    for run_id in reversed(_runs(parent)):
-        if not (parent / run_id / "manifest.json").exists():
-            return run_id
-    raise InputError(f"{parent} holds no unfinished run to resume; leave --resume away to start one")
+def newest_unfinished(parent: Path, record: dict[str, Any]) -> Path:
+    """Return the folder of the newest run that is not finished and was begun by the same command."""
+    misfits = []
+    for folder in (parent / run_id for run_id in reversed(_runs(parent))):
+        if (folder / FINISHED).exists():
+            continue
+        misfit = find_misfit(folder, record)
+        if misfit is None:
+            return folder
+        misfits.append(f"{folder.name} {misfit}")
+    others = f" (unfinished there: {'; '.join(misfits)})" if misfits else ""
+    raise InputError(
+        f"{parent} holds no unfinished run of this command{others}; leave --resume away to start one"
+    )
+
+
+def find_misfit(folder: Path, record: dict[str, Any]) -> str | None:
+    """Say in what a run differs from the one that a command would start; None where it is the same run."""
+    before, now = json.loads((folder / RECORD).read_text()), json.loads(json.dumps(record))
+    for name in IDENTITY:
+        if before.get(name) != now.get(name):
+            return f"was begun with another {name}: {_brief(before.get(name), now.get(name))}"
+    return None
 
 
 def _runs(parent: Path) -> list[str]:
