@@ -3,6 +3,7 @@
 The folder holds train_sequences.txt, test_sequences.txt, plasmid.json, test_subset_ids/ and, where they are
 to be had, public_leaderboard_ids/ and filtered_test_data_with_MAUDE_expression.txt; each may be gzipped
 (Zenodo 10633252). Test answers that are not there stay unknown; scores are taken over those that are.
+The file of all answers is matched by sequence, in any order, and must agree with the public leaderboard's.
 
     python -m data_prep dream2022 download/
     python -m data_prep dream2022 download/ --train train_small.tsv.gz --name dream2022_small
@@ -41,6 +42,8 @@ TIE_BAYES_FACTOR = 3.0  # of the official ranking (Rafi et al., Nature Biotechno
 SIDES = {"rows": ("",), "pairs": ("alt_", "ref_")}  # prefixes of the columns pos and sequence
 PUBLIC_ANSWERS = "public_leaderboard_ids/ground.json"
 ALL_ANSWERS = "filtered_test_data_with_MAUDE_expression.txt"
+# Of Pearson. Another medium, in mean bins (Vaishnav et al. 2022), has .97 on 8,888 of the public rows.
+LEAST_AGREEMENT = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,21 +151,69 @@ def write_test(writer: ChallengeWriter, path: Path) -> list[str]:
 
 
 def read_answers(folder: Path, sequences: list[str]) -> pd.DataFrame:
-    """Return what is known of the test rows; public are those of the public leaderboard."""
+    """Return what is known of the test rows; public are those of the public leaderboard.
+
+    Where the organisers' file of all answers is here, it is the truth of every row: values of two
+    measurements, on two scales perhaps, would make nonsense of scores over both and of pairs between them.
+    """
     values, public = np.full(len(sequences), np.nan), np.zeros(len(sequences), dtype=bool)
-    if _there(folder / ALL_ANSWERS):
-        values = np.concatenate([block.value for block in read_any(folder / ALL_ANSWERS)])
-        if len(values) != len(sequences):
-            raise InputError(f"{folder / ALL_ANSWERS} has {len(values)} rows; wanted {len(sequences)}")
+    rows, known = np.empty(0, dtype=np.int64), np.empty(0)
     if _there(folder / PUBLIC_ANSWERS):
-        with open_bytes(folder / PUBLIC_ANSWERS) as file:
-            known = {int(key): value for key, value in json.load(file).items()}
-        rows = np.fromiter(known, dtype=np.int64)
-        _check_rows(rows, len(sequences), folder / PUBLIC_ANSWERS)
-        public[rows], values[rows] = True, list(known.values())
+        rows, known = _read_public(folder / PUBLIC_ANSWERS, len(sequences))
+        public[rows], values[rows] = True, known
+    if _there(folder / ALL_ANSWERS):
+        values = _read_truth(folder / ALL_ANSWERS, sequences)
+        _check_agreement(values[rows], known, folder / ALL_ANSWERS)
     usage = np.where(public, "public", "private")
     ids = np.arange(len(sequences)).astype(str)
     return pd.DataFrame({"id": ids, "expression": values, "usage": usage})
+
+
+def _read_public(path: Path, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the public leaderboard (M,) and their values (M,)."""
+    with open_bytes(path) as file:
+        known = {int(key): value for key, value in json.load(file).items()}
+    rows = np.fromiter(known, dtype=np.int64)
+    _check_rows(rows, num_rows, path)
+    return rows, np.array(list(known.values()), dtype=np.float64)
+
+
+def _read_truth(path: Path, sequences: list[str]) -> np.ndarray:
+    """Return the value (N,) that a file of sequence TAB value, in any order, has for each test sequence.
+
+    A file of values alone is refused: one line lost would give every row after it the value of another,
+    which agreement on the public rows, a part of all, need not show.
+    """
+    with open_bytes(path) as file:
+        if b"\t" not in file.readline():
+            raise InputError(f"{path} holds no sequences; wanted lines of sequence TAB value, in any order")
+    blocks = list(read_any(path))
+    index = pd.Index([sequence for block in blocks for sequence in decode(block.tokens)])
+    table = pd.Series(np.concatenate([block.value for block in blocks]), index=index)
+    groups = table.groupby(level=0).agg(["min", "max"])
+    found = {
+        "test sequences are missing": pd.Index(sequences).difference(index),
+        "sequences are not in the test set": index.difference(pd.Index(sequences)),
+        "sequences come with two values": groups.index[groups["min"] != groups["max"]],
+    }
+    faults = [f"{len(each):,} {what} (such as {each[0][:40]})" for what, each in found.items() if len(each)]
+    if faults:
+        raise InputError(f"{path} is not of these test rows: {'; '.join(faults)}")
+    return groups["min"].reindex(sequences).to_numpy()
+
+
+def _check_agreement(values: np.ndarray, known: np.ndarray, path: Path) -> None:
+    """Compare answers with those of the public leaderboard, (M,) each, by correlation: units may differ.
+
+    InputError where they disagree: the two would not speak of the same promoters.
+    """
+    if len(known) < 2 or np.ptp(known) == 0 or np.ptp(values) == 0:
+        return
+    agreement = float(np.corrcoef(values, known)[0, 1])
+    said = f"{path} and {PUBLIC_ANSWERS} correlate with Pearson {agreement:.4f} on {len(known):,} rows"
+    if agreement < LEAST_AGREEMENT:
+        raise InputError(f"{said}; wanted at least {LEAST_AGREEMENT}: one of them is of other promoters")
+    print(f"{said}; the first is the truth of all rows, the second says which are public")
 
 
 def _there(path: Path) -> bool:

@@ -201,6 +201,44 @@ def test_subset_files_of_another_download_are_refused(tmp_path, capsys):
     assert "quotes another sequence than test row 1" in capsys.readouterr().err
 
 
+TRUTH = [value**1.5 / 2 + 3 for value in range(8)]  # on another scale than the public leaderboard's
+
+
+def write_truth(raw: Path, order=range(8), values=TRUTH, more: str = "") -> Path:
+    """Write the organisers' file of all answers for the toy download, its lines in some order."""
+    test = promoters(8, seed=1)
+    text = "".join(f"{test[row]}\t{values[row]}\n" for row in order) + more
+    (raw / "filtered_test_data_with_MAUDE_expression.txt").write_text(text)
+    return raw
+
+
+def test_the_organisers_answers_are_matched_by_sequence_in_any_order(tmp_path, capsys):
+    for name, order in (("straight", range(8)), ("shuffled", [5, 2, 7, 0, 1, 6, 4, 3, 3])):
+        raw = write_truth(write_dream(tmp_path / f"raw_{name}"), order)
+        assert prepare("dream2022", raw, "--output", tmp_path / name) == 0
+        answers = pd.read_csv(tmp_path / name / "private/answers.csv")
+        assert answers["expression"].tolist() == pytest.approx(TRUTH)  # one scale for public and private
+        assert answers["usage"].tolist() == ["public"] * 6 + ["private"] * 2
+    assert "correlate with Pearson 1.0000 on 6 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("truth", "words"),
+    [
+        ({"order": range(7)}, "1 test sequences are missing"),
+        ({"more": "ACGTACGT\t1.5\n"}, "1 sequences are not in the test set (such as ACGTACGT)"),
+        ({"more": f"{promoters(8, seed=1)[2]}\t77\n"}, "1 sequences come with two values"),
+        ({"values": TRUTH[::-1]}, "Pearson -0.9"),
+        ({"order": [], "more": "1.5\n" * 8}, "holds no sequences"),
+    ],
+)
+def test_organisers_answers_of_other_rows_are_refused(tmp_path, capsys, truth, words):
+    raw = write_truth(write_dream(tmp_path / "raw"), **truth)
+    assert prepare("dream2022", raw, "--output", tmp_path / "c") == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
 def test_another_training_file_may_stand_in(tmp_path):
     raw = write_dream(tmp_path / "raw")
     other = tmp_path / "small.tsv.gz"
