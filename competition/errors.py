@@ -1,21 +1,80 @@
-"""The one error a user can cause, and how a program tells of it."""
+"""The one error a user can cause, an interrupt, and how a program tells of them."""
 
+import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class InputError(ValueError):
     """A user's mistake. The message names the thing, what was got and what is wanted."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM, raised wherever the program was, so that everything open is closed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+        self.command = ""  # that goes on with what was interrupted; see resumable
+
+
 def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
-    """Run a program and return its status: 2 after a user's mistake, which is one line on standard error."""
+    """Run a program and return its status; what ends it early is one line on standard error.
+
+    The status is 2 after a user's mistake, 130 after Ctrl-C and 143 after SIGTERM.
+    """
+    with _signals_raised():
+        try:
+            return program(*arguments) or 0
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except Interrupted as interrupt:
+            if os.environ.get("RANK", "0") == "0":  # of several processes the first speaks
+                how = f"; go on with: {interrupt.command}" if interrupt.command else ""
+                print(f"interrupted by {signal.Signals(interrupt.number).name}{how}", file=sys.stderr)
+            return 128 + interrupt.number
+
+
+@contextmanager
+def resumable(command: str) -> Iterator[None]:
+    """Have whoever interrupts what is inside told the command that goes on with it."""
     try:
-        return program(*arguments) or 0
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        yield
+    except Interrupted as interrupt:
+        interrupt.command = command
+        raise
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Raise Interrupted at the first signal; a second one, while files are closed, ends the process at once.
+
+    A signal that is ignored stays so, as it is in what a script starts in the background.
+    """
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set a handler
+    before = {each: signal.getsignal(each) for each in SIGNALS if is_main}
+    before = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def one_of(name: str, got: str, wanted: list[str]) -> InputError:

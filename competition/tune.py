@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from competition.errors import InputError, exit_status
+from competition.errors import InputError, exit_status, resumable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,13 +65,13 @@ def tune(arguments: argparse.Namespace) -> None:
     """Search, judge the winner on rows that the search did not see, and write what has proved itself."""
     from contextlib import closing, nullcontext
 
-    from competition.training.runs import lock_folder
+    from competition.training.runs import command_line, lock_folder
 
     bench, base = set_up(arguments)
     alone = bench.accelerator.is_main_process and arguments.storage is None
     if bench.accelerator.is_main_process:
         bench.folder.mkdir(parents=True, exist_ok=True)
-    with closing(lock_folder(bench.folder)) if alone else nullcontext():
+    with resumable(command_line()), closing(lock_folder(bench.folder)) if alone else nullcontext():
         search(bench, base, arguments)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -159,8 +160,9 @@ def launch(home: Path, run_id: str, *more: str, launcher: tuple[str, ...] = ()) 
     ]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+        command, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        preexec_fn=heed_signals,
+    )  # fmt: skip
 
 
 SLOW = ("--folds", "3", "--save-seconds", "0", "--set", "slow=0.05")
@@ -212,12 +214,50 @@ def test_a_bare_resume_without_a_run_of_its_own_says_why_the_unfinished_ones_are
     assert "two" not in error
 
 
+def heed_signals() -> None:
+    """Undo what the tests may have been started with: in the background Ctrl-C is ignored."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_DFL)
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def interrupt(home: Path, number: int, launcher: tuple[str, ...] = ()) -> tuple[int, list[str]]:
+    """Send a signal to the run "one" in the middle of its first fold; return its status and its output."""
+    slow = ("--folds", "2", "--save-seconds", "0", "--set", "slow=0.05")
+    broken = launch(home, "one", *slow, launcher=launcher)
+    state = home / "runs" / "toy" / "small" / "one" / "fold0" / "state.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    broken.send_signal(number)
+    output, _ = broken.communicate(timeout=120)
+    return broken.returncode, output.splitlines()
+
+
+def test_an_interrupted_run_names_the_command_that_finishes_it(home):
+    status, lines = interrupt(home, signal.SIGINT)
+    assert status == 130 and not any("Traceback" in line for line in lines)
+    said, _, command = lines[-1].partition("; go on with: python ")
+    assert said == "interrupted by SIGINT" and command.endswith(" --resume one")
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, *shlex.split(command)], cwd=home, env=environment, check=True)
+    assert len(pd.read_csv(home / "submissions" / "toy" / "small-one.csv")) == 60
+
+
+def test_of_several_interrupted_processes_one_names_the_command_for_all(home):
+    _, lines = interrupt(home, signal.SIGTERM, TORCHRUN)
+    (line,) = [line for line in lines if line.startswith("interrupted by")]
+    assert "; go on with: torchrun --nproc_per_node 2 -m competition.run " in line
+    assert line.endswith(" --resume one")
+
+
 def test_two_processes_train_on_the_same_global_batches_as_one(home):
     exact = ("--folds", "2", "--precision", "no", "--set", "normalise=false", "--set", "dropout=0.0")
     one = launch(home, "one", *exact)
     assert one.wait(120) == 0, one.stdout.read()
-    pair = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    two = launch(home, "two", *exact, launcher=pair)
+    two = launch(home, "two", *exact, launcher=TORCHRUN)
     assert two.wait(240) == 0, two.stdout.read()
     folders = [home / "runs" / "toy" / "small" / name for name in ("one", "two")]
     frames = [pd.read_csv(folder / "oof.csv")["expression"] for folder in folders]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -191,6 +192,19 @@ def test_a_killed_trial_is_counted_and_run_again(home, capsys):
     assert program.main(arguments(home, *slow)) == 0
     assert "1 killed" in capsys.readouterr().out
     assert [t.params for t in study_of(home).trials].count(running[0]) == 2
+
+
+def test_an_interrupted_search_names_the_same_command(home):
+    command = ["-m", "competition.tune", *arguments(home, "--trials", "4", "--set", "slow=0.3")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, *command], env=environment, **pipes) as process:
+        while not process.stdout.readline().startswith("study"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+    assert process.returncode == 143
+    assert errors.splitlines()[-1].endswith(f"; go on with: {shlex.join(['python', *command])}")
 
 
 def test_two_tuners_cannot_share_a_study(home, capsys):

@@ -22,7 +22,7 @@ from accelerate.utils import broadcast_object_list
 
 from competition import toml
 from competition.data.challenge import OpenChallenge
-from competition.errors import InputError
+from competition.errors import InputError, resumable
 from competition.training.processes import device_name
 from competition.training.solution import Solution
 
@@ -79,7 +79,8 @@ def open_run(
         require_unfinished(folder)
     broadcast_object_list(found)
     assert found[0] is not None
-    yield Run(found[0], parent / found[0])
+    with resumable(f"{command_line()} --resume {found[0]}"):
+        yield Run(found[0], parent / found[0])
     if lock is not None:
         lock.close()
 
@@ -214,5 +215,7 @@ def git_commit() -> str | None:
 def command_line() -> str:
     """Return the command as a user would paste it."""
     module = sys.modules["__main__"].__spec__
-    program = f"python -m {module.name}" if module else Path(sys.argv[0]).name
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    launcher = f"torchrun --nproc_per_node {os.environ.get('LOCAL_WORLD_SIZE')}" if several else "python"
+    program = f"{launcher} -m {module.name}" if module else Path(sys.argv[0]).name
     return " ".join([program, *map(shlex.quote, sys.argv[1:])])
