@@ -26,9 +26,9 @@ from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
 from competition.judging.answers import Answers, count_look, read_answers
 from competition.judging.bootstrap import bayes_factor, interval, spell_tie, surely_better
+from competition.judging.formats import read_predictions
 from competition.judging.scoring import USAGES, match, report_array
 from competition.judging.uncertainty import known, notes, resample_scores
-from competition.score import read_predictions
 from competition.submission import target_names
 
 PIPED_WIDTH = 200  # where there is no terminal, nothing is cut

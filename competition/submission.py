@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -21,17 +20,22 @@ import pandas as pd
 
 from competition import toml
 from competition.data.built_in import find_challenge
-from competition.data.challenge import Challenge, OpenChallenge
+from competition.data.challenge import OpenChallenge
 from competition.data.store import file_digest
-from competition.data.tokens import decode
 from competition.errors import InputError, exit_status
+from competition.judging.formats import (
+    NUMBER,
+    quote,
+    read_predictions,
+    target_names,
+    test_ids,
+    test_sequences,
+)
 from competition.judging.manifest import Manifest, locked, to_json
 
 # Predictions that agree to float32's resolution are one value with rounding noise, not a ranking of rows.
 FLAT = 1e-6
 NUM_EXAMPLES = 3
-# Python and numpy also read 1_000 and the digits of every script; a typing error should not become a score.
-NUMBER = r"[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+|[iI][nN][fF]([iI][nN][iI][tT][yY])?)([eE][+-]?[0-9]+)?[ \t]*"
 
 
 def write_submission(
@@ -46,16 +50,15 @@ def write_submission(
     predictions = np.asarray(predictions)
     assert path.suffix == ".csv", path
     assert predictions.shape == (len(ids), len(targets)), (predictions.shape, len(ids), len(targets))
-    columns = {name: predictions[:, i] for i, name in enumerate(targets)}
-    frame = pd.DataFrame({"id": list(ids), **columns})
+    frame = _frame(ids, predictions, targets)
     own = pd.Index(frame["id"].unique())
     faults = _id_problems(frame["id"], own, own)
     faults += [fault for name in targets for fault in _value_problems(name, frame[name])]
     if faults:
         raise InputError(f"{path.name} was not written: {'; '.join(faults)}")
-    text = frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    text = to_csv(ids, predictions, targets)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    flat = [fault for name in targets for fault in _flat_problems(name, columns[name])]
+    flat = [fault for name in targets for fault in _flat_problems(name, frame[name].to_numpy())]
     collapsed = manifest.collapsed or "; ".join(flat) or None
     manifest = replace(manifest, csv_sha256=digest, collapsed=collapsed)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,15 @@ def write_submission(
         toml.write_text(path, text)
         toml.write_text(path.with_suffix(".json"), to_json(manifest))
     return manifest
+
+
+def to_csv(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) -> str:
+    """Spell predictions (N, T) as the text of a submission; what is read back has the same bits."""
+    return _frame(ids, predictions, targets).to_csv(index=False, lineterminator="\n")
+
+
+def _frame(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame({"id": list(ids), **{name: predictions[:, i] for i, name in enumerate(targets)}})
 
 
 def find_problems(
@@ -145,39 +157,21 @@ def _count(number: int, noun: str) -> str:
 
 
 def _examples(values: Sequence[Any] | np.ndarray | pd.Index) -> str:
-    shown = ", ".join(map(str, values[:NUM_EXAMPLES]))
+    shown = ", ".join(map(quote, values[:NUM_EXAMPLES]))
     return shown + (", ..." if len(values) > NUM_EXAMPLES else "")
 
 
 def _row_examples(column: pd.Series) -> str:
-    return _examples([f"row {row}: {str(value)!r}" for row, value in column.iloc[: NUM_EXAMPLES + 1].items()])
-
-
-def read_table(path: Path, *, sep: str = ",", has_header: bool = True) -> pd.DataFrame:
-    """Read a CSV with every cell as text; InputError where the file is not a table."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the first
-            table = pd.read_csv(
-                path, sep=sep, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig",
-                header=None,
-            )  # fmt: skip
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; wanted a submission") from None
-    except (pd.errors.ParserWarning, ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as a table: {str(error).strip()}") from None
-    if not has_header:
-        return table
-    names = table.iloc[0]
-    if names.duplicated().any():  # pandas would make a name of its own for the second
-        raise InputError(f"{path} has two columns {names[names.duplicated()].iloc[0]!r}; wanted each once")
-    return table.iloc[1:].set_axis(names.tolist(), axis=1).reset_index(drop=True)
+    rows = [f"row {row}: '{quote(value)}'" for row, value in column.iloc[: NUM_EXAMPLES + 1].items()]
+    return ", ".join(rows[:NUM_EXAMPLES]) + (", ..." if len(rows) > NUM_EXAMPLES else "")
 
 
 def check_submission(submission: pd.DataFrame | Path, challenge: OpenChallenge) -> list[str]:
     """Return every problem of a submission at once; an empty list means that it can be scored."""
     try:
-        frame = submission if isinstance(submission, pd.DataFrame) else read_table(submission)
+        frame = (
+            submission if isinstance(submission, pd.DataFrame) else read_predictions(submission, challenge)
+        )
     except InputError as error:
         return [str(error)]
     return find_problems(frame, test_ids(challenge), target_names(challenge.challenge))
@@ -191,7 +185,7 @@ def read_submission(path: Path, challenge: OpenChallenge) -> np.ndarray:
 
 def read_checked(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
     """Return the table of a submission without any problem; InputError has every reason otherwise."""
-    frame = read_table(path)
+    frame = read_predictions(path, challenge)
     problems = check_submission(frame, challenge)
     if problems:
         raise InputError(f"{path} was refused: {'; '.join(problems)}")
@@ -204,33 +198,21 @@ def align(frame: pd.DataFrame, ids: pd.Index, targets: Sequence[str]) -> np.ndar
     return np.stack([numbers(table[name]).to_numpy() for name in targets], axis=1)
 
 
-def test_ids(challenge: OpenChallenge) -> pd.Index:
-    """Return the ids that a submission must have; InputError where there is no test set."""
-    if challenge.test is None:
-        raise InputError(f"challenge {challenge.challenge.name!r} has no test set: nothing to submit")
-    return pd.Index(challenge.test.rows["id"])
-
-
-def target_names(challenge: Challenge) -> list[str]:
-    """Return the names of the targets, which are the columns of a submission."""
-    return [target.name for target in challenge.targets]
-
-
 def export(path: Path, challenge: OpenChallenge, form: str) -> str:
     """Return a submission in the form of another judge: one of FORMS; InputError where it does not fit."""
     predictions, ids = read_submission(path, challenge), test_ids(challenge)
     names = target_names(challenge.challenge)
     if form == "kaggle":
-        frame = pd.DataFrame({"id": ids, **{name: predictions[:, i] for i, name in enumerate(names)}})
-        return frame.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        return to_csv(ids, predictions, names)
     if len(names) != 1:
         raise InputError(f"--to {form} holds one value a row; the challenge has {', '.join(names)}")
-    values = [float(f"{value:.9g}") for value in predictions[:, 0]]
+    values = predictions[:, 0].tolist()
     if form == "dream-json":
         return json.dumps(dict(zip(ids, values, strict=True))) + "\n"
-    assert challenge.test is not None
-    sequences = decode(np.asarray(challenge.test.tokens[challenge.test.sequence_of(np.arange(len(ids)))]))
-    return "".join(f"{sequence}\t{value:.9g}\n" for sequence, value in zip(sequences, values, strict=True))
+    sequences = test_sequences(challenge)
+    if len(set(zip(sequences, values, strict=True))) > len(set(sequences)):
+        raise InputError(f"--to {form} knows rows by their sequence; some that share theirs differ")
+    return "".join(f"{sequence}\t{value!r}\n" for sequence, value in zip(sequences, values, strict=True))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

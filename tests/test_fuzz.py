@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections import Counter
 
 import numpy as np
@@ -20,8 +21,8 @@ from competition.data.challenge import Challenge, Score, Target, create_challeng
 from competition.data.tokens import encode
 from competition.errors import InputError
 from competition.judging.answers import read_answers
+from competition.judging.formats import read_predictions
 from competition.judging.scoring import score_report
-from competition.score import read_predictions
 from competition.submission import check_submission
 
 NUM_FILES = 10_000
@@ -36,6 +37,7 @@ TOKENS = [
     b",", b",,", b";", b'"', b'""', b"id", b"expression", b"0", b"00", b"-0", b"r1", b"r01", b"R1",
     b"1", b"01",
     b"1.0", b"9" * 400, b"#", b"# r1,2\n", b"{", b"}", b"[1]", b":", b"\\", b"\xc2\xa0", b"\xe2\x88\x92" b"1",
+    b"[" * 20_000,
 ]  # fmt: skip
 
 
@@ -93,8 +95,8 @@ def meaning(data, name):
         (read_json, "") if name.endswith("json") else (read_csv, "\t" if "tsv" in name else ",")
     )
     try:
-        return reader(data, delimiter)
-    except (ValueError, csv.Error, RecursionError, TypeError):
+        return reader(gzip.decompress(data) if name.endswith("gz") else data, delimiter)
+    except (ValueError, csv.Error, RecursionError, TypeError, OSError, EOFError, zlib.error):
         return None
 
 
@@ -139,6 +141,18 @@ def mutate(rng, data):
     return data.decode("latin-1").encode("utf-16") if rng.random() < 0.1 else data.replace(b",", b";")
 
 
+def damage(rng, data):
+    """Change a few bytes of one file in five, cut it or go on after its end."""
+    place = int(rng.integers(len(data)))
+    changed = (
+        data[:place] + rng.bytes(4) + data[place + 4 :],
+        data[:place] + b"\xff" * 40 + data[place + 40 :],
+        data[:place],
+        data + rng.bytes(9),
+    )
+    return data if rng.random() < 0.8 else changed[rng.integers(len(changed))]
+
+
 FORMS = ("a.csv", "bare.csv", "a.tsv", "bare.tsv", "a.json", "a.csv.gz")
 
 
@@ -174,7 +188,9 @@ def test_a_mutated_file_is_scored_right_or_refused_with_a_reason(tmp_path, toy, 
         data = form(rng, name)
         for _ in range(int(rng.integers(1, 4))):
             data = mutate(rng, data)
-        path.write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+        if name.endswith("gz"):
+            data = damage(rng, gzip.compress(data))
+        path.write_bytes(data)
         (scores, why), values = judged(path, toy, answers), meaning(data, name)
         if scores is None:
             assert why, data

@@ -524,11 +524,12 @@ def test_a_submission_whose_run_is_elsewhere_cannot_be_verified(home, capsys):
 
 def test_a_submission_is_exported_for_other_judges_with_its_values(home, tmp_path):
     run(home, "one")
-    table = pd.read_csv(home / "submissions" / "toy" / "small-one.csv", dtype={"id": str})
+    exact = {"dtype": {"id": str}, "float_precision": "round_trip"}
+    table = pd.read_csv(home / "submissions" / "toy" / "small-one.csv", **exact)
     values = table.set_index("id")["expression"]
     for form in ("kaggle", "dream-json", "dream-tsv"):
         assert check(home, "export", "one", "--to", form, "--output", str(tmp_path / form)) == 0
-    kaggle = pd.read_csv(tmp_path / "kaggle", dtype={"id": str}).set_index("id")["expression"]
+    kaggle = pd.read_csv(tmp_path / "kaggle", **exact).set_index("id")["expression"]
     pd.testing.assert_series_equal(kaggle, values)
     assert json.loads((tmp_path / "dream-json").read_text()) == values.to_dict()
     lines = [line.split("\t") for line in (tmp_path / "dream-tsv").read_text().splitlines()]

@@ -26,8 +26,9 @@ from competition.data.tokens import encode
 from competition.errors import InputError
 from competition.judging import answers as private
 from competition.judging.answers import read_answers
+from competition.judging.formats import read_predictions
 from competition.judging.scoring import score, score_report, score_rows
-from competition.score import main, read_predictions
+from competition.score import main
 
 NUM_ROWS = 200
 SCORES = (

@@ -204,7 +204,7 @@ def test_a_manifest_with_a_wrong_value_is_refused(tmp_path, change, complaint):
         read_manifest(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"challenge": "toy"}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"challenge": "toy"}', "\x00\xff", "[" * 50_000])
 def test_a_file_that_is_no_manifest_is_refused(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match="is not a manifest"):
@@ -318,7 +318,10 @@ BAD = {
     "infinite": (text(good(), r3="-inf", r4="1e999"), ["infinite in 2 rows (row 3: '-inf', row 4: '1e999')"]),
     "text": (text(good(), r3="high", r9="1,5"), ["not a number in 2 rows (row 3: 'high', row 9: '1,5')"]),
     "constant": (good().assign(expression=11.1), ["a constant says nothing about any row"]),
-    "column": (good().rename(columns={"expression": "Expresion"}), ["did you mean 'Expresion'?"]),
+    "column": (
+        good().rename(columns={"expression": "Expresion"}).assign(weight=1),
+        ["did you mean 'Expresion'?"],
+    ),
     "id column": (good().rename(columns={"id": "ID"}), ["column 'id' is missing; did you mean 'ID'?"]),
     "extra column": (
         good().assign(weight=1),

@@ -12,8 +12,8 @@ from competition import toml
 from competition.data.challenge import Challenge, OpenChallenge, from_toml
 from competition.data.store import file_digest
 from competition.errors import InputError, one_of
+from competition.judging.formats import read_table, target_names
 from competition.judging.manifest import locked
-from competition.submission import read_table, target_names
 
 TABLES = ("answers.csv", "subsets.csv")  # all that a score is taken on
 

@@ -107,7 +107,7 @@ def read_manifest(path: Path) -> Manifest:
         document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; wanted the manifest of a submission") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path} is not a manifest: {error}") from None
     if not isinstance(document, dict):
         raise InputError(f"{path} is not a manifest: got a JSON {type(document).__name__}")
