@@ -42,7 +42,7 @@ def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str)
     resamples are won by the better of the two for each that it loses; neither is better where the challenge's
     rule has it a tie.
     """
-    reports = [report_array(answers, each).scores[usage] for each in (first, second)]
+    reports = [report_array(answers, each, [usage]).scores[usage] for each in (first, second)]
     draws = resample_scores(answers, [first, second], usage)
     lines = []
     for score in answers.challenge.scores:
@@ -106,9 +106,9 @@ def _run(options: argparse.Namespace) -> None:
     challenge = find_challenge(options.challenge or options.first.resolve().parent.name, options.data)
     answers = read_answers(challenge)
     paths = (options.first, options.second)
-    first, second = (match(answers, read_predictions(path, challenge)) for path in paths)
     has = {each: known(answers, answers.subsets["all"], each).any() for each in ("public", "private")}
     usage = options.usage or ("public" if has["public"] else "private")
+    first, second = (match(answers, read_predictions(path, challenge), usage) for path in paths)
     lines = compare(answers, first, second, usage)
     if lines.empty:
         raise InputError(f"--usage {usage}: no answer of it is known; wanted another usage")

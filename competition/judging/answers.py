@@ -68,6 +68,7 @@ def read_answers(challenge: Path | OpenChallenge) -> Answers:
     folder = challenge if isinstance(challenge, Path) else challenge.folder
     declaration = from_toml(folder / "public" / "challenge.toml")
     private = folder / "private"
+    _require_answers(folder, declaration.name)
     digest = _verify(private)
     table = read_table(private / "answers.csv")
     _check_ids(table["id"], private / "answers.csv")
@@ -85,12 +86,23 @@ def read_answers(challenge: Path | OpenChallenge) -> Answers:
     return Answers(declaration, ids, truth, pd.Index(sample["id"]), subsets, group, digest)
 
 
+def _require_answers(folder: Path, name: str) -> None:
+    """Raise InputError where there is nothing to score by: no test set, or answers that are elsewhere."""
+    if not (folder / "public" / "test").exists():
+        raise InputError(f"challenge {name!r} has no test set: nothing to score")
+    if not (folder / "private" / "answers.csv").exists():
+        raise InputError(
+            f"the answers of challenge {name!r} are not in {folder / 'private'}: only the organiser scores; "
+            f"`python -m competition.submission check FILE --challenge {name}` tells whether a file is right"
+        )
+
+
 def _verify(private: Path) -> str:
     """Check answers and subsets against their checksums; return the sha256 of both."""
     listed = toml.load(private / "checksums.toml")["files"]
     for name in TABLES:
         path = private / name
-        if path.exists() != (name in listed) or not (private / "answers.csv").exists():
+        if path.exists() != (name in listed):
             raise InputError(f"{path} does not agree with private/checksums.toml; build the challenge again")
         if name in listed and file_digest(path) != listed[name]:
             raise InputError(f"{path} has changed since the challenge was built; build the challenge again")

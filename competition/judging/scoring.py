@@ -4,6 +4,7 @@ What is scored is declared in challenge.toml; here is only how: rows are matched
 its difference (row minus reference), and a composite is the weighted mean of its metric over its subsets.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,10 +59,10 @@ def score_report(answers: Answers, predictions: pd.DataFrame) -> Report:
     return report_array(answers, match(answers, predictions))
 
 
-def report_array(answers: Answers, prediction: np.ndarray) -> Report:
+def report_array(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Report:
     """Score predictions (N, T) in the order of the answers."""
     report = Report({}, {})
-    for usage in USAGES:
+    for usage in usages:
         cells = _Cells(answers, prediction, usage)
         report.scores[usage], report.absent[usage] = {}, {}
         for declared in answers.challenge.scores:
@@ -107,14 +108,35 @@ def select(
     return truth[wanted], members.differences(prediction)[wanted]
 
 
-def match(answers: Answers, predictions: pd.DataFrame) -> np.ndarray:
-    """Return predictions (N, T) in the order of the answers, by id; NaN where neither is known."""
+def match(answers: Answers, predictions: pd.DataFrame, usage: str = "all") -> np.ndarray:
+    """Return predictions (N, T) in the order of the answers, by id; NaN where there is none.
+
+    InputError lists what is wrong with them. Every row that the usage is scored on must be there.
+    """
     targets = target_names(answers.challenge)
-    known = answers.ids[~np.isnan(answers.truth).all(axis=1)]
-    problems = find_problems(predictions, known, targets, allowed=answers.test_ids)
+    problems = _mismatches(answers, predictions, usage)
     if problems:
-        raise InputError(f"the predictions were refused: {'; '.join(problems)}")
+        public = usage != "public" and _rows_of(answers, "public").any()
+        enough = public and not _mismatches(answers, predictions, "public")
+        hint = "; every public row is there: --usage public scores those" if enough else ""
+        raise InputError(f"the predictions were refused: {'; '.join(problems)}{hint}")
     return align(predictions, answers.ids, targets)
+
+
+def _mismatches(answers: Answers, predictions: pd.DataFrame, usage: str) -> list[str]:
+    wanted = answers.ids[_rows_of(answers, usage)]
+    return find_problems(predictions, wanted, target_names(answers.challenge), allowed=answers.test_ids)
+
+
+def _rows_of(answers: Answers, usage: str) -> np.ndarray:
+    """Say which rows (N,) a usage is scored on; those of its pairs count whatever their own usage is."""
+    scored = np.full(len(answers.ids), usage == "all")
+    for subset in answers.subsets.values():
+        members = subset.public == (usage == "public")
+        for rows in (subset.rows, subset.references):
+            if rows is not None:
+                scored[rows[members]] = True
+    return scored & ~np.isnan(answers.truth).all(axis=1)
 
 
 def score_rows(challenge: Challenge, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
@@ -126,10 +148,10 @@ def score_rows(challenge: Challenge, truth: np.ndarray, prediction: np.ndarray) 
     }
 
 
-def judge(answers: Answers, prediction: np.ndarray) -> Judgement:
+def judge(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Judgement:
     """Score predictions (N, T) in the order of the answers, and over resamples of them."""
-    report = report_array(answers, prediction)
-    known = [usage for usage in USAGES if report.scores[usage]]
+    report = report_array(answers, prediction, usages)
+    known = [usage for usage in usages if report.scores[usage]]
     draws = {usage: resample_scores(answers, [prediction], usage) for usage in known}
     return Judgement(report, draws, [note for usage in known for note in notes(answers, usage)])
 
