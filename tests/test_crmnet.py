@@ -453,7 +453,7 @@ def adam_steps(weight, optimizer, gradients):
 def test_the_optimizer_steps_as_keras_does_for_gradients_of_every_size():
     gradients = np.random.default_rng(0).normal(size=(20, 90)) * np.logspace(-9, 0, 90)
     weight = nn.Parameter(torch.zeros(90, dtype=torch.float64))
-    optimizer = type(build().optimizer(100)[0])([weight], rate=1e-3)
+    optimizer = type(build().optimizer(100)[0])([weight], lr=1e-3)
     np.testing.assert_allclose(
         adam_steps(weight, optimizer, gradients), keras_adam(gradients, 1e-3), rtol=1e-9
     )
@@ -462,7 +462,7 @@ def test_the_optimizer_steps_as_keras_does_for_gradients_of_every_size():
 def test_the_optimizer_goes_on_from_its_saved_state():
     gradients = np.random.default_rng(0).normal(size=(20, 9)) * 1e-7
     weight = nn.Parameter(torch.zeros(9, dtype=torch.float64))
-    first, second = (adam.KerasAdam([weight], rate=1e-3) for _ in range(2))
+    first, second = (adam.KerasAdam([weight], lr=1e-3) for _ in range(2))
     adam_steps(weight, first, gradients[:8])
     second.load_state_dict(first.state_dict())
     np.testing.assert_allclose(

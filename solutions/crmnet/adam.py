@@ -17,9 +17,9 @@ class KerasAdam(torch.optim.Adam):
     this network's gradients are smaller.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, rate: float) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float) -> None:
         # The number of steps lies in the group, so that a state dict carries it.
-        super().__init__([{"params": list(parameters), "num_steps": 0}], lr=rate, fused=True)
+        super().__init__([{"params": list(parameters), "num_steps": 0}], lr=lr, fused=True)
 
     def step(self, closure=None):
         for group in self.param_groups:

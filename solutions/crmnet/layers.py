@@ -43,7 +43,8 @@ class Doubling(nn.ConvTranspose2d):
 class BatchNorm(nn.BatchNorm2d):
     """Batch norm whose running variance follows the variance of the batch itself, as in Keras.
 
-    PyTorch's follows the unbiased estimate, n / (n - 1) of it for n values of a channel over all processes.
+    PyTorch's follows the unbiased estimate, n / (n - 1) of it for n values of a channel over all processes,
+    whose shares of a batch are equal but for a row.
     """
 
     def __init__(self, channels: int) -> None:

@@ -152,7 +152,7 @@ class Model(nn.Module):
 
     def optimizer(self, num_steps: int):
         config = self.config
-        optimizer = KerasAdam(self.parameters(), rate=config.peak_rate)
+        optimizer = KerasAdam(self.parameters(), lr=config.peak_rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(config, step, num_steps) / config.peak_rate
         )
