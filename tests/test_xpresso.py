@@ -1,7 +1,6 @@
-"""Xpresso is the network that was published, with and without half-life features, and cannot die unseen."""
+"""Xpresso is the published network, with and without half-life features, and a dead one is not scored."""
 
 import math
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from competition.training.solution import load_solution
 
 SOLUTION = load_solution(Path(__file__).parents[1] / "solutions" / "xpresso")
 Config, Model = SOLUTION.Config, SOLUTION.Model
-solution = import_module(Config.__module__)
 
 SMALL = {"window": (-400, 200), "filters": (8, 4), "pools": (10, 10)}
 
@@ -90,14 +88,14 @@ def test_the_window_is_published_around_the_tss():
     [(6, 1, range(7, 13)), (9, 1, range(6, 15)), (1, 4, [10]), (4, 3, [5, 8, 11, 14])],
 )
 def test_convolutions_pad_as_tensorflow_does(kernel, dilation, expected):
-    """Total d (k - 1), the smaller half on the left: an impulse at 10 is seen from these places."""
-    convolution = solution.Convolution(1, 1, kernel, dilation)
+    """Total d (k - 1), the smaller half on the left: these positions see an impulse at 10."""
+    convolution = make_model(0, kernels=(kernel, 9), dilations=(dilation, 1), **SMALL).convolutions[0]
     nn.init.ones_(convolution.weight)
-    nn.init.zeros_(convolution.bias)
-    impulse = torch.zeros(1, 1, 1, 20)
+    impulse = torch.zeros(1, 4, 1, 20)
     impulse[..., 10] = 1
-    assert convolution(impulse).shape == impulse.shape
-    assert convolution(impulse).flatten().nonzero().flatten().tolist() == list(expected)
+    seen = convolution(impulse)
+    assert seen.shape == (1, 8, 1, 20)
+    assert seen[0, 0, 0].nonzero().flatten().tolist() == list(expected)
 
 
 def test_pools_drop_what_does_not_fill_them():
@@ -117,12 +115,12 @@ def test_half_life_reaches_the_prediction():
     assert not torch.equal(model(x, torch.zeros(2, 8)), model(x, torch.ones(2, 8)))
 
 
-def test_without_half_life_the_promoter_stands_alone():
+def test_without_half_life_the_promoter_is_the_only_input():
     challenge_has_none = make_model(0, **SMALL)
-    told_so = make_model(8, half_life=False, **SMALL)
-    assert count(challenge_has_none) == count(told_so)
+    set_so = make_model(8, half_life=False, **SMALL)
+    assert count(challenge_has_none) == count(set_so)
     assert challenge_has_none(one_hot(2, 600)).shape == (2, 1)
-    assert told_so(one_hot(2, 600), torch.zeros(2, 8)).shape == (2, 1)
+    assert set_so(one_hot(2, 600), torch.zeros(2, 8)).shape == (2, 1)
     score = Score("mse", "mse", "minimize", 0, math.inf)
     promoters = Challenge("toy", (Target("expression"),), (score,))
     assert SOLUTION.input_names(promoters) == ("sequence",)
@@ -192,14 +190,15 @@ def test_the_recipe_is_published():
     config, model = Config(), make_model(**SMALL)
     optimizer, scheduler = model.optimizer(10)
     group = optimizer.param_groups[0]
-    assert (group["lr"], group["momentum"], scheduler) == (5e-4, 0.9, None)
+    assert (group["lr"], group["momentum"], group["nesterov"], scheduler) == (5e-4, 0.9, False, None)
+    assert (len(optimizer.param_groups), group["weight_decay"]) == (1, 0)
     assert (config.batch_size, config.epochs, config.patience, config.stop_metric) == (128, 100, 7, "mse")
     rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
     assert rates == [0.000992864149624538, 0.015461061523035332]
 
 
-def test_the_optimizer_is_the_one_that_is_named():
-    optimizer, _ = make_model(algorithm="adam", rate=1e-3, **SMALL).optimizer(10)
+def test_the_named_optimizer_is_used():
+    optimizer, _ = make_model(algorithm="adam", learning_rate=1e-3, **SMALL).optimizer(10)
     assert isinstance(optimizer, torch.optim.Adam)
     assert optimizer.param_groups[0]["lr"] == 1e-3
 
@@ -236,7 +235,7 @@ def test_a_large_training_set_changes_the_activation_alone():
         ({"filters": (128,)}, "equal lengths"),
         ({"dense": (64,)}, "equal lengths"),
         ({"window": (-100, 100)}, "leave nothing"),
-        ({"algorithm": "rmsprop"}, "'rmsprop'"),
+        ({"algorithm": "stg"}, "'stg'"),
     ],
 )
 def test_a_config_that_cannot_be_built_is_refused(fields, message):
@@ -257,5 +256,5 @@ def test_search_reaches_the_published_network():
     values = {"left": 7_000, "right": 3_500, "convolutions": 2, "dense": 2, "log2_batch_size": 7}
     values |= {"log2_filters1": 7, "log2_filters2": 5, "log2_dense1": 6, "log2_dense2": 1}
     values |= {f"{name}{i + 1}": pair[i] for name, pair in list(layers.items())[1:] for i in range(2)}
-    values |= {f"dense_dropout{i + 1}": rate for i, rate in enumerate(Config().dense_dropout)}
+    values |= {f"dense_dropout{i + 1}": p for i, p in enumerate(Config().dense_dropout)}
     assert Config.search(optuna.trial.FixedTrial(values)) == Config()

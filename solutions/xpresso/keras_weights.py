@@ -1,9 +1,9 @@
-"""Bring the weights of the authors' Keras networks into ours.
+"""Convert the weights of the authors' Keras networks into those of this one.
 
     with h5py.File("humanMedian_trainepoch.11-0.426.h5") as file:
         model.load_state_dict(from_keras(file, model))
 
-Arrays are taken in the file's order and known by their shapes: Keras numbers the names anew in every session.
+Arrays are matched by order and shape, because Keras numbers their names anew in every session.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 
 def from_keras(file: Any, model: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict of our model that computes what the network in an open h5py.File does.
+    """Return the state dict with which our model computes what the network in an open h5py.File does.
 
-    The file holds a whole Keras model or its weights alone. Layouts there: convolution (K, in, out), dense
-    (in, out). ValueError names what does not fit.
+    The file holds a whole Keras model or only its weights, convolutions as (K, in, out) and dense layers as
+    (in, out). ValueError names an array that does not fit.
     """
     if model.config.leaky:
         raise ValueError(
@@ -33,10 +33,10 @@ def from_keras(file: Any, model: nn.Module) -> dict[str, Tensor]:
                 f"{file.filename}: {theirs}, for {ours}, is {array.shape}; wanted {shape}, as in a network "
                 f"with {model.num_features} half-life features"
             )
-        turned = array.T[:, :, None] if array.ndim == 3 else array.T
-        state[ours] = torch.tensor(turned, dtype=state[ours].dtype)
+        transposed = array.T[:, :, None] if array.ndim == 3 else array.T
+        state[ours] = torch.tensor(transposed, dtype=state[ours].dtype)
     state["dense.0.weight"] = _by_channel(state["dense.0.weight"], model)
-    # What comes out of the authors' networks is the z-score itself.
+    # The authors' networks predict z-scores, without converting them back.
     state["mean"], state["deviation"] = torch.zeros_like(model.mean), torch.ones_like(model.deviation)
     return state
 

@@ -1,21 +1,21 @@
-"""Xpresso: convolutions over a wide promoter, and features of mRNA stability (Agarwal & Shendure, 2020)."""
+"""Xpresso: convolutions over a wide promoter, and mRNA half-life features (Agarwal & Shendure, 2020)."""
 
 import math
 from dataclasses import dataclass, replace
 
 import torch
+from timm.layers import Conv2dSame, variance_scaling_
+from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 from torch.nn import functional
 
-# A normal cut at two standard deviations has this one; Glorot's initialisation divides by it.
-TRUNCATED_STD = 0.87962566103423978
 LEAK = 0.1  # slope of the leaky ReLU below zero
 SMALL = 8_000  # genes; the published recipe was for 16,000 to 20,000
 
 
 @dataclass(frozen=True)
 class Config:
-    """Published values by default; see README for the source. Layers are listed in order."""
+    """Hold the published values by default; see README for the source. Layers are listed in order."""
 
     challenge: str = "genes"
     window: tuple[int, int] = (-7000, 3500)  # around the TSS
@@ -26,7 +26,7 @@ class Config:
     epochs: int = 100
     patience: int | None = 7
     stop_metric: str | None = "mse"  # what early stopping watches, whatever the challenge scores
-    restarts: int = 10  # networks a fold, of which the best by the inner split is kept
+    restarts: int = 10  # networks per fold, of which the best on the validation split is kept
 
     filters: tuple[int, ...] = (128, 32)
     kernels: tuple[int, ...] = (6, 9)
@@ -35,11 +35,11 @@ class Config:
     dense: tuple[int, ...] = (64, 2)  # the last is the bottleneck
     dense_dropout: tuple[float, ...] = (0.000992864149624538, 0.015461061523035332)
     half_life: bool = True  # False: the promoter alone, even where the challenge has half_life
-    leaky: bool = False  # ours: keeps the bottleneck alive; see README
-    standardise: bool = True  # learn z-scores of the target, as the paper's files hold them
+    leaky: bool = False  # ours: leaky ReLUs, so that the bottleneck cannot die; see README
+    standardise: bool = True  # learn z-scores of the target, like those in the paper's files
 
-    algorithm: str = "sgd"  # or "adam", as the authors' earlier script
-    rate: float = 5e-4
+    algorithm: str = "momentum"  # SGD with momentum; any optimizer of timm: "adam", as in the earlier script
+    learning_rate: float = 5e-4
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
@@ -55,8 +55,8 @@ class Config:
             raise ValueError(
                 f"window {self.window} is {width} bases wide; pools {self.pools} leave nothing of it"
             )
-        if self.algorithm not in ("sgd", "adam"):
-            raise ValueError(f"algorithm {self.algorithm!r}; wanted 'sgd' or 'adam'")
+        if self.algorithm not in list_optimizers():
+            raise ValueError(f"algorithm {self.algorithm!r}; wanted an optimizer of timm: 'momentum', 'adam'")
 
     @classmethod
     def by_hand(cls) -> "Config":
@@ -64,12 +64,12 @@ class Config:
         return cls(
             window=(-1500, 1500), restarts=1, batch_size=64, filters=(64, 64), kernels=(5, 5),
             dilations=(1, 1), pools=(10, 20), dense=(100,), dense_dropout=(0.5,), algorithm="adam",
-            rate=1e-3, patience=5,
+            learning_rate=1e-3, patience=5,
         )  # fmt: skip
 
     @classmethod
     def search(cls, trial) -> "Config":
-        """Search the authors' space, without the shapes that pool the sequence away."""
+        """Draw from the authors' search space, without the shapes whose pools leave no position."""
         start = -trial.suggest_int("left", 0, 10_000, step=500)
         stop = trial.suggest_int("right", 0, 10_000, step=500)
         if stop == start:
@@ -100,7 +100,7 @@ class Config:
         )
 
     def adapt(self, num_rows: int) -> "Config":
-        """Keep the bottleneck alive; below 8,000 genes small batches, Adam and few epochs. See README."""
+        """Take leaky units; below 8,000 genes also small batches, Adam and few epochs. See README."""
         if num_rows >= SMALL:
             return replace(self, leaky=True)
         power = math.floor(math.log2(max(1, num_rows / 64)))
@@ -112,24 +112,24 @@ class Config:
             patience=None,
             restarts=1,
             algorithm="adam",
-            rate=1e-3,
+            learning_rate=1e-3,
         )
 
 
 class Model(nn.Module):
     """Read sequence (B, C, W), and half_life (B, F) where the challenge has it, into predictions (B, T)."""
 
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         super().__init__()
         self.config = config
-        channels, width = challenge.inputs["sequence"]
-        (self.num_features,) = challenge.inputs.get("half_life", (0,)) if config.half_life else (0,)
+        channels, width = shapes.inputs["sequence"]
+        (self.num_features,) = shapes.inputs.get("half_life", (0,)) if config.half_life else (0,)
         self.convolutions = _convolutions(config, channels)
         size = config.filters[-1] * pooled_length(width, config.pools) + self.num_features
         self.dense = _dense(config, size)
-        self.output = nn.Linear(config.dense[-1], len(challenge.targets))
-        self.register_buffer("mean", torch.zeros(len(challenge.targets)))
-        self.register_buffer("deviation", torch.ones(len(challenge.targets)))
+        self.output = nn.Linear(config.dense[-1], len(shapes.targets))
+        self.register_buffer("mean", torch.zeros(len(shapes.targets)))
+        self.register_buffer("deviation", torch.ones(len(shapes.targets)))
         initialize_as_keras(self)
 
     def forward(self, sequence: Tensor, half_life: Tensor | None = None) -> Tensor:
@@ -148,11 +148,12 @@ class Model(nn.Module):
     def predict(self, outputs: Tensor) -> Tensor:
         return outputs * self.deviation + self.mean
 
-    def optimizer(self, num_steps: int):  # noqa: ARG002 - the rate stays as it is
+    def optimizer(self, num_steps: int):  # noqa: ARG002 - the learning rate is constant
         config = self.config
-        if config.algorithm == "adam":
-            return torch.optim.Adam(self.parameters(), lr=config.rate, eps=1e-8), None
-        return torch.optim.SGD(self.parameters(), lr=config.rate, momentum=config.momentum), None
+        optimizer = create_optimizer_v2(
+            self.parameters(), config.algorithm, lr=config.learning_rate, momentum=config.momentum
+        )
+        return optimizer, None
 
     def initialize(self, target: Tensor) -> None:
         if self.config.standardise:
@@ -161,61 +162,45 @@ class Model(nn.Module):
             self.deviation.copy_(torch.where(deviation > 0, deviation, 1.0))
 
 
-class Convolution(nn.Conv2d):
-    """A convolution (B, C, 1, L) that keeps the length: an odd margin leaves one base more on the right."""
-
-    def __init__(self, channels: int, filters: int, kernel: int, dilation: int) -> None:
-        super().__init__(channels, filters, (1, kernel), dilation=(1, dilation))
-        margin = dilation * (kernel - 1)
-        self.margin = (margin // 2, margin - margin // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(functional.pad(x, self.margin))
-
-
 def pooled_length(width: int, pools: tuple[int, ...]) -> int:
-    """Return what pooling leaves of a window; a last part that fills no pool is dropped."""
+    """Return the positions that pooling leaves of a window; an incomplete last pool is dropped."""
     for pool in pools:
         width //= pool
     return width
 
 
-def activation(config: Config) -> nn.Module:
+def _activation(config: Config) -> nn.Module:
     return nn.LeakyReLU(LEAK) if config.leaky else nn.ReLU()
 
 
-def _convolutions(config, channels):
+def _convolutions(config: Config, channels: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for filters, kernel, dilation, pool in zip(
         config.filters, config.kernels, config.dilations, config.pools, strict=True
     ):
-        # Pooling first gives the same numbers, for both ReLUs rise, at a thirtieth of the activations.
+        # Pooling first gives the same numbers, as both ReLUs increase, at a thirtieth of the activations.
         layers += [
-            Convolution(channels, filters, kernel, dilation),
+            Conv2dSame(channels, filters, (1, kernel), dilation=(1, dilation)),
             nn.MaxPool2d((1, pool)),
-            activation(config),
+            _activation(config),
         ]
         channels = filters
     return nn.Sequential(*layers)
 
 
-def _dense(config, size):
+def _dense(config: Config, size: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for hidden, dropout in zip(config.dense, config.dense_dropout, strict=True):
-        layers += [nn.Linear(size, hidden), activation(config), nn.Dropout(dropout)]
+        layers += [nn.Linear(size, hidden), _activation(config), nn.Dropout(dropout)]
         size = hidden
     return nn.Sequential(*layers)
 
 
 @torch.no_grad()
 def initialize_as_keras(model: nn.Module) -> None:
-    """Draw convolutions from a cut Glorot normal and dense layers from a Glorot uniform; biases are zero."""
+    """Draw convolutions Glorot normal (truncated), dense layers Glorot uniform; set biases to zero."""
     for module in model.modules():
-        if isinstance(module, Convolution):
-            fans = (module.in_channels + module.out_channels) * module.kernel_size[1]
-            std = math.sqrt(2 / fans) / TRUNCATED_STD
-            nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-        elif isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-        if isinstance(module, (Convolution, nn.Linear)):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            distribution = "uniform" if isinstance(module, nn.Linear) else "truncated_normal"
+            variance_scaling_(module.weight, mode="fan_avg", distribution=distribution)
             nn.init.zeros_(module.bias)
