@@ -1,7 +1,6 @@
-"""The dual module has the layers, sizes and margins of its paper, and its experiments are settings."""
+"""The dual module has the layers, sizes and padding of its report, whose experiments are settings."""
 
 import dataclasses
-import importlib
 import re
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import optuna
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn import functional
 
@@ -17,7 +17,6 @@ from competition.training.solution import configure, load_solution
 
 SOLUTION = load_solution(Path(__file__).parents[1] / "solutions" / "dual_module")
 Config, Model = SOLUTION.Config, SOLUTION.Model
-Convolution = importlib.import_module(Model.__module__).Convolution
 README = (SOLUTION.folder / "README.md").read_text(encoding="utf-8")
 SMALL = {"window": (-640, 640), "sequence_filters": (8,), "module_dense": 6, "joint": (5,)}
 
@@ -75,14 +74,12 @@ def test_the_last_16_bases_are_dropped_by_the_pool_and_others_are_not():
 
 
 @pytest.mark.parametrize(("kernel", "dilation", "left"), [(10, 1, 4), (6, 1, 2), (5, 1, 2), (5, 2, 4)])
-def test_same_margins_are_those_of_keras(kernel, dilation, left):
-    layer = Convolution(1, 1, kernel, dilation, same=True)
-    assert layer.margin == (left, dilation * (kernel - 1) - left)
-    impulse = torch.zeros(1, 1, 1, 41)
+def test_same_padding_is_that_of_keras(kernel, dilation, left):
+    changes = {"histone_kernels": (kernel, 5), "histone_dilations": (dilation, 1)}
+    layer = make_model(**changes, **SMALL).sides["histone"].convolutions[0]
+    impulse = torch.zeros(1, 5, 1, 41)
     impulse[..., 20] = 1
-    with torch.no_grad():
-        layer.bias.zero_()
-        seen = layer(impulse)[0, 0, 0].nonzero()[:, 0]
+    seen = layer(impulse)[0, 0, 0].nonzero()[:, 0]
     assert (seen.min().item(), seen.max().item()) == (20 - (dilation * (kernel - 1) - left), 20 + left)
 
 
@@ -102,7 +99,7 @@ def test_dropout_acts_in_training_and_not_in_prediction():
 def test_slopes_and_activations_are_those_of_the_paper():
     model = make_model()
     kinds = [type(layer) for layer in model.sides["sequence"].convolutions]
-    assert kinds == [Convolution, nn.MaxPool2d, nn.ReLU]
+    assert kinds == [Conv2dSame, nn.MaxPool2d, nn.ReLU]
     slopes = {layer.negative_slope for layer in model.modules() if isinstance(layer, nn.LeakyReLU)}
     assert slopes == {0.05} == {side.slope for side in model.sides.values()}
 

@@ -1,21 +1,20 @@
-"""Dual module: histone marks and DNA, read apart and joined by a small perceptron (team WakaWaka)."""
+"""Dual module: histone marks and DNA in two modules, joined by a small perceptron (team WakaWaka)."""
 
 import math
 from dataclasses import dataclass, replace
 
 import torch
+from timm.layers import Conv2dSame, variance_scaling_
 from torch import Tensor, nn
 from torch.nn import functional
 
-# A normal cut at two standard deviations has this one; Glorot's initialisation divides by it.
-TRUNCATED_STD = 0.87962566103423978
 EPSILON = 1e-7  # of Keras's Adam
 SMALL = 100_000  # rows; the published recipe was for 600,000
 
 
 @dataclass(frozen=True)
 class Config:
-    """The final network and its recipe by default; see README for the source."""
+    """Hold the final network and its recipe by default; see README for the source."""
 
     challenge: str = "histone"
     window: tuple[int, int] = (-5000, 5000)  # around the TSS
@@ -24,8 +23,8 @@ class Config:
     epochs: int = 10
     patience: int | None = None
 
-    modules: str = "both"  # or "histone", "sequence": one of them alone
-    padding: str = "same"  # "valid" as the text's figure has it
+    modules: str = "both"  # or one of them: "histone", "sequence"
+    padding: str = "same"  # "valid": as in the report's figure
     histone_filters: tuple[int, ...] = (50, 50)
     histone_kernels: tuple[int, ...] = (10, 5)
     histone_dilations: tuple[int, ...] = (1, 1)
@@ -33,19 +32,17 @@ class Config:
     sequence_filters: tuple[int, ...] = (132,)
     sequence_kernels: tuple[int, ...] = (6,)
     sequence_pools: tuple[int, ...] = (32,)
-    module_dense: int | None = (
-        82  # units of each module's own last layer; None: its map goes to the joint part
-    )
+    module_dense: int | None = 82  # units of each module's last layer; None: no such layer
     module_dropout: float = 0.5
     joint: tuple[int, ...] = (100,)
     joint_dropout: float = 0.1
     slope: float = 0.05  # of the leaky ReLUs below zero
 
-    stage: str = "joint"  # "modules": pre-train each module under an output of its own
-    freeze_modules: bool = False  # train the joint part alone, on modules that another run brings
+    stage: str = "joint"  # "modules": pre-train each module with its own output layer
+    freeze_modules: bool = False  # train only the joint part, on modules from another run (--init)
     log_targets: bool = False  # learn log(1 + target), for targets that are counts
     start_at_mean: bool = False  # ours: the output starts at the mean of the training targets
-    rate: float = 5e-4
+    learning_rate: float = 5e-4
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -62,7 +59,7 @@ class Config:
         if len(self.histone_dilations) != len(self.histone_kernels):
             raise ValueError(f"histone_dilations {self.histone_dilations}; wanted one for each kernel")
         if self.stage == "modules" and self.freeze_modules:
-            raise ValueError("freeze_modules in the stage that trains the modules; wanted one of the two")
+            raise ValueError("stage='modules' trains what freeze_modules freezes; wanted one of the two")
 
     @classmethod
     def experiment(cls, number: int) -> "Config":
@@ -92,9 +89,9 @@ class Config:
 
     @classmethod
     def search(cls, trial) -> "Config":
-        """Draw what the team tried by hand: rate, dropouts and widths."""
+        """Draw what the team tuned by hand: learning rate, dropouts and widths."""
         return cls(
-            rate=trial.suggest_float("rate", 1e-4, 3e-3, log=True),
+            learning_rate=trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True),
             module_dropout=trial.suggest_float("module_dropout", 0.0, 0.7),
             joint_dropout=trial.suggest_float("joint_dropout", 0.0, 0.5),
             module_dense=trial.suggest_int("module_dense", 16, 128, log=True),
@@ -105,33 +102,32 @@ class Config:
 class Model(nn.Module):
     """Read histone (B, 5, bins) and sequence (B, C, W) into predictions (B, T)."""
 
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         super().__init__()
         self.config = config
-        shapes, num_targets = challenge.inputs, len(challenge.targets)
+        num_targets = len(shapes.targets)
         wanted = [name for name in ("histone", "sequence") if config.modules in (name, "both")]
-        sides: dict[str, Side] = {}
         for name in wanted:
-            if name not in shapes:
+            if name not in shapes.inputs:
                 raise ValueError(f"the challenge has no input {name!r}; set modules to what it has")
-            sides[name] = Side(config, name, *shapes[name])
+        sides = {name: Side(config, name, *shapes.inputs[name]) for name in wanted}
         self.sides = nn.ModuleDict(sides)
         if config.stage == "modules":
             self.heads = nn.ModuleDict({k: nn.Linear(side.size, num_targets) for k, side in sides.items()})
         else:
-            self.joint = _joint(config, sum(side.size for side in sides.values()))
-            size = config.joint[-1] if config.joint else sum(side.size for side in sides.values())
-            self.output = nn.Linear(size, num_targets)
-        draw_as_keras(self)
+            size = sum(side.size for side in sides.values())
+            self.joint = _joint(config, size)
+            self.output = nn.Linear(config.joint[-1] if config.joint else size, num_targets)
+        initialize_as_keras(self)
         if config.freeze_modules:
             self.sides.requires_grad_(False)
 
     def forward(self, sequence: Tensor, histone: Tensor | None = None) -> Tensor:
         inputs = {"sequence": sequence, "histone": histone}
-        read = {name: side(inputs[name]) for name, side in self.sides.items()}  # (B, 82) each
+        parts = {name: side(inputs[name]) for name, side in self.sides.items()}  # (B, 82) each
         if self.config.stage == "modules":
-            return torch.stack([exact(self.heads[name], x) for name, x in read.items()])  # (2, B, T)
-        return exact(self.output, self.joint(torch.cat(list(read.values()), dim=1)))  # (B, T)
+            return torch.stack([exact(self.heads[name], x) for name, x in parts.items()])  # (2, B, T)
+        return exact(self.output, self.joint(torch.cat(list(parts.values()), dim=1)))  # (B, T)
 
     def loss(self, outputs: Tensor, batch: dict[str, Tensor]) -> Tensor:
         target = torch.log1p(batch["target"]) if self.config.log_targets else batch["target"]
@@ -143,9 +139,9 @@ class Model(nn.Module):
         outputs = outputs.mean(0) if self.config.stage == "modules" else outputs
         return torch.expm1(outputs) if self.config.log_targets else outputs
 
-    def optimizer(self, num_steps: int):  # noqa: ARG002 - the rate stays as it is
-        trained = [value for value in self.parameters() if value.requires_grad]
-        return KerasAdam(trained, lr=self.config.rate), None
+    def optimizer(self, num_steps: int):  # noqa: ARG002 - the learning rate is constant
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return KerasAdam(trained, lr=self.config.learning_rate), None
 
     def initialize(self, target: Tensor) -> None:
         if self.config.log_targets and not bool((target > -1).all()):
@@ -160,10 +156,10 @@ class Model(nn.Module):
 
 
 class KerasAdam(torch.optim.Adam):
-    """Adam as Keras has it: epsilon is added before the bias correction, at first 32 times as much.
+    """Add epsilon before the bias correction, as Keras does: it weighs 32 times as much in the first step.
 
-    Many gradients here are no larger: with PyTorch's own, the weights after 20 steps differ by a fifth of
-    the distance that they went.
+    Many gradients here are that small: with PyTorch's Adam, the weights after 20 steps differ by a fifth of
+    the distance moved.
     """
 
     def step(self, closure=None):
@@ -174,9 +170,9 @@ class KerasAdam(torch.optim.Adam):
 
 
 class Side(nn.Module):
-    """One module: convolutions and pools, dropout, and a dense layer of its own."""
+    """One module: convolutions and pools, dropout, and a dense layer."""
 
-    def __init__(self, config, name: str, channels: int, width: int) -> None:
+    def __init__(self, config: Config, name: str, channels: int, width: int) -> None:
         super().__init__()
         self.convolutions, channels, width = _convolutions(config, name, channels, width)
         self.dropout = nn.Dropout(config.module_dropout)
@@ -191,36 +187,25 @@ class Side(nn.Module):
         return x if self.dense is None else functional.leaky_relu(self.dense(x), self.slope)
 
 
-class Convolution(nn.Conv2d):
-    """A convolution of (B, C, 1, L); same keeps the length, an odd margin has one more on the right."""
-
-    def __init__(self, channels: int, filters: int, kernel: int, dilation: int, *, same: bool) -> None:
-        super().__init__(channels, filters, (1, kernel), dilation=(1, dilation))
-        margin = dilation * (kernel - 1) if same else 0
-        self.margin = (margin // 2, margin - margin // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(functional.pad(x, self.margin))
-
-
-def _convolutions(config, name: str, channels: int, width: int) -> tuple[nn.Sequential, int, int]:
-    """Return the layers of one side, and the channels and width of what comes out."""
+def _convolutions(config: Config, name: str, channels: int, width: int) -> tuple[nn.Sequential, int, int]:
+    """Return the layers of one module, and the channels and width of their output."""
     filters, kernels, pools = (getattr(config, f"{name}_{each}") for each in ("filters", "kernels", "pools"))
     dilations = config.histone_dilations if name == "histone" else (1,) * len(kernels)
     layers: list[nn.Module] = []
     for count, kernel, dilation, pool in zip(filters, kernels, dilations, pools, strict=True):
-        # Pooling before the rising activation gives the same numbers at a part of the cost.
+        convolution = Conv2dSame if config.padding == "same" else nn.Conv2d
         activation = nn.LeakyReLU(config.slope) if name == "histone" else nn.ReLU()
-        convolution = Convolution(channels, count, kernel, dilation, same=config.padding == "same")
-        layers += [convolution, nn.MaxPool2d((1, pool)), activation]
-        width = (width + sum(convolution.margin) - dilation * (kernel - 1)) // pool
-        channels = count
+        # Pooling before an increasing activation gives the same numbers at less cost.
+        layers += [convolution(channels, count, (1, kernel), dilation=(1, dilation))]
+        layers += [nn.MaxPool2d((1, pool)), activation]
+        lost = 0 if config.padding == "same" else dilation * (kernel - 1)
+        channels, width = count, (width - lost) // pool
     if width < 1:
         raise ValueError(f"{name}: the kernels and pools leave nothing of the input")
     return nn.Sequential(*layers), channels, width
 
 
-def _joint(config, size: int) -> nn.Sequential:
+def _joint(config: Config, size: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for units in config.joint:
         layers += [nn.Linear(size, units), nn.LeakyReLU(config.slope), nn.Dropout(config.joint_dropout)]
@@ -229,21 +214,17 @@ def _joint(config, size: int) -> nn.Sequential:
 
 
 def exact(layer: nn.Linear, x: Tensor) -> Tensor:
-    """Apply a last layer in single precision: half would round 10.03 to 10."""
+    """Apply an output layer in single precision: half precision would round 10.03 to 10."""
     with torch.autocast(x.device.type, enabled=False):
         return layer(x.float())
 
 
 @torch.no_grad()
-def draw_as_keras(model: nn.Module) -> None:
-    """Draw weights as the team's Keras: the DNA convolutions Glorot normal, all else Glorot uniform."""
+def initialize_as_keras(model: nn.Module) -> None:
+    """Draw DNA convolutions Glorot normal (truncated), all else Glorot uniform; set biases to zero."""
     for name, module in model.named_modules():
-        if not isinstance(module, (Convolution, nn.Linear)):
-            continue
-        if "sides.sequence.convolutions" in name:
-            fans = (module.in_channels + module.out_channels) * module.kernel_size[1]
-            std = math.sqrt(2 / fans) / TRUNCATED_STD
-            nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
-        else:
-            nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            is_dna = name.startswith("sides.sequence.convolutions")
+            distribution = "truncated_normal" if is_dna else "uniform"
+            variance_scaling_(module.weight, mode="fan_avg", distribution=distribution)
+            nn.init.zeros_(module.bias)
