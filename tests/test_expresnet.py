@@ -1,4 +1,4 @@
-"""ExpResNet has the units, pools and windows of its paper; what the paper leaves open is a setting."""
+"""ExpResNet has the units, pools and windows of its paper; settings cover what the paper leaves open."""
 
 import importlib
 from pathlib import Path
@@ -31,7 +31,7 @@ def count(module: nn.Module) -> int:
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize(("bias", "wanted"), [(True, 6_429_133), (False, 6_421_453)])
-def test_it_has_the_number_of_parameters_of_the_proposal(window, bias, wanted):
+def test_it_has_the_expected_number_of_parameters(window, bias, wanted):
     assert count(make_model(window=window, bias=bias)) == wanted
 
 
@@ -165,7 +165,12 @@ def test_few_genes_get_the_smallest_window_and_many_the_published_recipe():
     few, many = Config().adapt(900), Config().adapt(18_000)
     assert few.window == (-7_000, 3_500) and few.patience is None
     assert many == Config()
-    assert (many.batch_size, many.rate, many.shift, many.stop_metric) == (8, 5e-5, (0, 30), "pearson")
+    assert (many.batch_size, many.learning_rate, many.shift, many.stop_metric) == (
+        8,
+        5e-5,
+        (0, 30),
+        "pearson",
+    )
 
 
 def test_many_tissues_are_predicted_at_once_and_start_at_their_means():
