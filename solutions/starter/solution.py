@@ -1,4 +1,4 @@
-"""The smallest network worth copying: three convolutions, a summary over positions, a linear head."""
+"""The smallest network worth copying: three convolutions, pooling over all positions, a linear head."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Config:
-    """What can be set from outside, with its default: `--set filters=128`, or `search` below."""
+    """Hold every setting with its default; `--set filters=128` changes one."""
 
     challenge: str = "promoters"  # any other one: --challenge NAME
-    window: tuple[int, int] = (0, 112)  # the bases the model sees, counted from the challenge's origin
-    encoding: str = "acgt"  # one plane a letter; unknown letters and padding are all zeros
-    shift: tuple[int, int] = (-3, 3)  # in training each row's window moves by a random offset: free data
+    window: tuple[int, int] = (0, 112)  # the bases the model reads, counted from the challenge's origin
+    encoding: str = "acgt"  # one channel per letter; unknown letters and padding are all zeros
+    shift: tuple[int, int] = (-3, 3)  # augmentation: in training each window moves by a random offset
     batch_size: int = 64
     epochs: int = 6
     filters: int = 128
@@ -23,7 +23,7 @@ class Config:
 
     @classmethod
     def search(cls, trial):
-        """Say what tuning may draw (an Optuna trial); all else keeps its default."""
+        """Draw what tuning may change from an Optuna trial; all else keeps its default."""
         return cls(
             filters=trial.suggest_int("filters", 64, 256, step=64),
             kernel=trial.suggest_int("kernel", 5, 15, step=2),
@@ -33,25 +33,25 @@ class Config:
 
 
 class Model(nn.Module):
-    def __init__(self, config, challenge):  # `challenge` says what goes in and what must come out
+    def __init__(self, config, shapes):  # the shape of each input of a row, and the target names
         super().__init__()
         self.config = config
-        channels, layers = challenge.inputs["sequence"][0], []
+        channels, layers = shapes.inputs["sequence"][0], []
         for _ in range(3):
             layers += [nn.Conv1d(channels, config.filters, config.kernel, padding="same")]
             layers += [nn.BatchNorm1d(config.filters), nn.GELU(), nn.Dropout(config.dropout)]
             channels = config.filters
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(2 * config.filters, len(challenge.targets))
+        self.head = nn.Linear(2 * config.filters, len(shapes.targets))
 
-    def forward(self, sequence):  # (B, 4, L): an argument's name asks for the input of that name
+    def forward(self, sequence):  # (B, 4, L); an argument receives the input of its name
         x = self.body(sequence)  # (B, F, L)
-        # The mean tells how much of a motif there is, the maximum how good the best is; any length will do.
+        # The mean measures how often a motif occurs, the maximum how well its best site matches.
         return self.head(torch.cat([x.mean(2), x.amax(2)], dim=1))  # (B, T), in the target's unit
 
-    def initialize(self, target):  # called once, with the training targets (N, T): start from their mean
+    def initialize(self, target):  # called once, with the training targets (N, T): start at their mean
         self.head.bias.copy_(target.mean(0))
 
-    def optimizer(self, num_steps):  # leave it out, and you get AdamW with a one-cycle schedule like this one
+    def optimizer(self, num_steps):  # optional: the default is AdamW with a one-cycle schedule, like this
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate)
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, optimizer.defaults["lr"], num_steps)
