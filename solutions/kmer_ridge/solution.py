@@ -8,19 +8,19 @@ from typing import NamedTuple
 import numpy as np
 
 BLOCK_ROWS = 2048  # rows whose features are in memory at a time
-BLOCK_BASES = 2**20  # bases that are counted at a time: long windows need smaller steps
-NUM_PARTS = 5  # of the rows, each left out in turn to choose the penalty
-ALPHAS = np.logspace(-1, 6, 29)  # tried penalties, a quarter of a decade apart
+BLOCK_BASES = 2**20  # bases whose k-mers are counted at a time, which bounds memory for long windows
+NUM_FOLDS = 5  # of the cross-validation that chooses the penalty
+ALPHAS = np.logspace(-1, 6, 29)  # penalties, a quarter of a decade apart
 
 
 @dataclass(frozen=True)
 class Config:
-    """Our own choices, checked by cross-validation; see README."""
+    """Hold our own choices, checked by cross-validation; see README."""
 
     challenge: str = "promoters"
     window: tuple[int, int] = (0, 112)
-    k: int = 5  # count all words of 1 to k letters
-    both_strands: bool = False  # count a word and its reverse complement as one
+    k: int = 5  # count all k-mers of 1 to k bases
+    both_strands: bool = False  # count a k-mer and its reverse complement as one
 
     @classmethod
     def search(cls, trial) -> "Config":
@@ -31,51 +31,50 @@ class Config:
 
 
 class Estimator:
-    """Count words, add the other inputs, and solve ridge with the penalty that rows left out pick."""
+    """Fit a ridge regression on k-mer counts and the other inputs; cross-validation chooses the penalty."""
 
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         self.config = config
-        self.others = [name for name in challenge.inputs if name != "sequence"]
+        self.others = [name for name in shapes.inputs if name != "sequence"]
 
     def fit(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
         """Fit in one pass over the rows; memory does not grow with their number."""
         target = np.asarray(target, float)
-        middle = target.mean(0)
-        parts = self._sum_parts(inputs, target - middle)
-        total = functools.reduce(Sums.__add__, parts)
-        scale, self.alpha = choose(parts, total, self._scales(total))
+        mean = target.mean(0)
+        folds = self._sum_folds(inputs, target - mean)
+        total = functools.reduce(Sums.__add__, folds)
+        scale, self.alpha = choose(folds, total, self._scales(total))
         path = Path.solve(total, scale)
-        pick = np.searchsorted(ALPHAS, self.alpha)
-        self.weight = np.stack([path.weight[:, a, t] for t, a in enumerate(pick)], axis=1)
-        self.bias = np.array([path.bias[a, t] for t, a in enumerate(pick)]) + middle
+        chosen = np.searchsorted(ALPHAS, self.alpha)
+        self.weight = np.stack([path.weight[:, a, t] for t, a in enumerate(chosen)], axis=1)
+        self.bias = np.array([path.bias[a, t] for t, a in enumerate(chosen)]) + mean
 
-    def _sum_parts(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> list["Sums"]:
-        """Sum over the rows of each part; rows of one sequence are in one part."""
-        parts: list[Sums] = []
-        part = part_of(inputs["sequence"])
-        first = 0
+    def _sum_folds(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> list["Sums"]:
+        """Return the sums over the rows of each fold."""
+        folds: list[Sums] = []
+        fold, first = fold_of(inputs["sequence"]), 0
         for block in self._blocks(inputs):
             rows = slice(first, first + len(block))
-            mine = [part[rows] == number for number in range(NUM_PARTS)]
-            sums = [Sums.over(block[each], target[rows][each]) for each in mine]
-            parts = [old + new for old, new in zip(parts, sums, strict=True)] if parts else sums
+            members = [fold[rows] == number for number in range(NUM_FOLDS)]
+            sums = [Sums.over(block[each], target[rows][each]) for each in members]
+            folds = [old + new for old, new in zip(folds, sums, strict=True)] if folds else sums
             first += len(block)
-        return parts
+        return folds
 
     def _scales(self, total: "Sums") -> list[np.ndarray]:
-        """Return what features are multiplied by: words by 1, each other input so that its block counts.
+        """Return candidate factors of the features: 1 for k-mers, three choices for all other inputs.
 
-        Tried are other inputs that vary together as much as all words do, and ten and a hundred times that.
+        They give the other inputs together 1, 10 or 100 times the standard deviation of all k-mers.
         """
         variance = total.variance()
-        num_words = sum(4**length for length in range(1, self.config.k + 1))
-        words, others = variance[:num_words], variance[num_words:]
+        num_kmers = sum(4**length for length in range(1, self.config.k + 1))
+        kmers, others = variance[:num_kmers], variance[num_kmers:]
         if not len(others):
-            return [np.ones(num_words)]
-        share = np.sqrt(max(words.sum(), 1e-12) / len(others)) / np.maximum(np.sqrt(others), 1e-12)
-        mean = total.features[num_words:] / total.count
-        share[others <= 1e-10 * mean**2] = 0  # it never varies
-        return [np.concatenate([np.ones(num_words), factor * share]) for factor in (1, 10, 100)]
+            return [np.ones(num_kmers)]
+        share = np.sqrt(max(kmers.sum(), 1e-12) / len(others)) / np.maximum(np.sqrt(others), 1e-12)
+        mean = total.features[num_kmers:] / total.count
+        share[others <= 1e-10 * mean**2] = 0  # a constant input
+        return [np.concatenate([np.ones(num_kmers), factor * share]) for factor in (1, 10, 100)]
 
     def predict(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Return (N, T)."""
@@ -92,18 +91,26 @@ class Estimator:
         """Yield the features (n, F) float64 of BLOCK_ROWS rows at a time."""
         for first in range(0, len(inputs["sequence"]), BLOCK_ROWS):
             rows = slice(first, first + BLOCK_ROWS)
-            words = count_words(
-                inputs["sequence"][rows], self.config.k, both_strands=self.config.both_strands
-            )
-            others = [np.asarray(inputs[name][rows], float).reshape(len(words), -1) for name in self.others]
-            yield np.concatenate([words, *others], axis=1)
+            tokens = inputs["sequence"][rows]
+            others = [np.asarray(inputs[name][rows], float).reshape(len(tokens), -1) for name in self.others]
+            yield np.concatenate([self._count(tokens), *others], axis=1)
+
+    def _count(self, tokens: np.ndarray) -> np.ndarray:
+        k, both = self.config.k, self.config.both_strands
+        return np.concatenate([count_kmers(part, k, both_strands=both) for part in split(tokens)])
 
 
-def count_words(tokens: np.ndarray, k: int, *, both_strands: bool = False) -> np.ndarray:
-    """Return (N, 4 + ... + 4^k): how often each word of 1 to k letters occurs, in the order of the alphabet.
+def split(tokens: np.ndarray) -> list[np.ndarray]:
+    """Split rows (N, W) into parts of up to BLOCK_BASES bases."""
+    step = max(1, BLOCK_BASES // tokens.shape[1])
+    return [tokens[first : first + step] for first in range(0, len(tokens), step)]
 
-    tokens (N, W) uint8, A C G T = 0..3; a word that holds any other token is not counted. With both_strands
-    a word and its reverse complement share the sum of their counts.
+
+def count_kmers(tokens: np.ndarray, k: int, *, both_strands: bool = False) -> np.ndarray:
+    """Return (N, 4 + ... + 4^k): how often each k-mer of 1 to k bases occurs, in alphabetical order.
+
+    tokens (N, W) uint8, A C G T = 0..3; a k-mer with any other token is not counted. With both_strands a
+    k-mer and its reverse complement both get the sum of their counts.
     """
     counts, row = [], np.arange(len(tokens))[:, None]
     code, known = np.zeros(tokens.shape, np.int64), np.ones(tokens.shape, bool)
@@ -112,31 +119,30 @@ def count_words(tokens: np.ndarray, k: int, *, both_strands: bool = False) -> np
         code = code[:, : last.shape[1]] * 4 + last
         known = known[:, : last.shape[1]] & (last < 4)
         cells = np.bincount((row * 4**length + code)[known], minlength=len(tokens) * 4**length)
-        words = cells.reshape(len(tokens), 4**length).astype(float)
-        counts.append(words + words[:, opposite(length)] if both_strands else words)
+        kmers = cells.reshape(len(tokens), 4**length).astype(float)
+        counts.append(kmers + kmers[:, reverse_complements(length)] if both_strands else kmers)
     return np.concatenate(counts, axis=1)
 
 
-def opposite(length: int) -> np.ndarray:
-    """Return for each word of this length, by number, the number of its reverse complement."""
-    word, number = np.arange(4**length), np.zeros(4**length, np.int64)
+def reverse_complements(length: int) -> np.ndarray:
+    """Return for the code of each k-mer of this length the code of its reverse complement."""
+    kmer, code = np.arange(4**length), np.zeros(4**length, np.int64)
     for _ in range(length):
-        word, letter = np.divmod(word, 4)
-        number = number * 4 + 3 - letter
-    return number
+        kmer, base = np.divmod(kmer, 4)
+        code = code * 4 + 3 - base
+    return code
 
 
-def part_of(tokens: np.ndarray) -> np.ndarray:
-    """Return which part (N,) each row's sequence (N, W) falls into: equal sequences into the same."""
+def fold_of(tokens: np.ndarray) -> np.ndarray:
+    """Return the fold (N,) of each row's sequence (N, W); identical sequences share one."""
     factor = np.random.default_rng(0).integers(1, 2**63, tokens.shape[1], dtype=np.uint64) | np.uint64(1)
-    blocks = [slice(first, first + BLOCK_ROWS) for first in range(0, len(tokens), BLOCK_ROWS)]
-    hashes = np.concatenate([(tokens[rows] + np.uint64(1)) @ factor for rows in blocks])
-    return (hashes >> np.uint64(40)) % np.uint64(NUM_PARTS)
+    hashes = np.concatenate([(part + np.uint64(1)) @ factor for part in split(tokens)])
+    return (hashes >> np.uint64(40)) % np.uint64(NUM_FOLDS)
 
 
 @dataclass(frozen=True)
 class Sums:
-    """All that ridge needs to know of some rows."""
+    """The sufficient statistics of some rows for ridge regression."""
 
     count: int
     features: np.ndarray  # (F,)
@@ -160,7 +166,7 @@ class Sums:
         return np.maximum(np.diag(self.gram) / self.count - mean**2, 0)
 
     def squared_error(self, path: "Path") -> np.ndarray:
-        """Return the sum over these rows of the squared error (A, T) of the predictions of a path."""
+        """Return the squared error (A, T), summed over these rows, of each solution of a path."""
         weight, bias = path.weight, path.bias
         quadratic = np.einsum("fat,fat->at", np.tensordot(self.gram, weight, 1), weight)
         linear = np.einsum("ft,fat->at", self.cross, weight) + self.target * bias
@@ -169,14 +175,14 @@ class Sums:
 
 
 class Path(NamedTuple):
-    """The ridge solutions for every penalty in ALPHAS."""
+    """The ridge solutions for all penalties in ALPHAS."""
 
-    weight: np.ndarray  # (F, A, T), of the features as they come
+    weight: np.ndarray  # (F, A, T), of the unscaled features
     bias: np.ndarray  # (A, T)
 
     @classmethod
     def solve(cls, sums: Sums, scale: np.ndarray) -> "Path":
-        """Solve for all penalties at once; features are multiplied by scale (F,) first."""
+        """Solve for all penalties at once, for features multiplied by scale (F,)."""
         mean, target_mean = sums.features / sums.count, sums.target / sums.count
         gram = sums.gram - sums.count * np.outer(mean, mean)
         cross = sums.cross - sums.count * np.outer(mean, target_mean)
@@ -187,12 +193,12 @@ class Path(NamedTuple):
         return cls(weight, target_mean - np.einsum("f,fat->at", mean, weight))
 
 
-def choose(parts: list[Sums], total: Sums, scales: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scale (F,), and the penalty of each target (T,), that predict parts left out best."""
+def choose(folds: list[Sums], total: Sums, scales: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scale (F,) and the penalty of each target (T,) with the least cross-validation error."""
     errors = np.zeros((len(scales), len(ALPHAS), len(total.target)))
     for number, scale in enumerate(scales):
-        for part in parts:
-            if part.count and total.count - part.count > 1:
-                errors[number] += part.squared_error(Path.solve(total - part, scale))
+        for fold in folds:
+            if fold.count and total.count - fold.count > 1:
+                errors[number] += fold.squared_error(Path.solve(total - fold, scale))
     best = int(errors.min(1).sum(1).argmin())
-    return scales[best], ALPHAS[::-1][errors[best, ::-1].argmin(0)]  # of equals the largest
+    return scales[best], ALPHAS[::-1][errors[best, ::-1].argmin(0)]  # of ties the largest
