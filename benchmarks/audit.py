@@ -1,6 +1,7 @@
-"""The audit: relatives among millions of promoters, against a dictionary of 30-mers in Python.
+"""The audit: homologous sequences among millions of promoters, against a dictionary of 30-mers in Python.
 
     python benchmarks/audit.py --rows 6700000
+    python benchmarks/audit.py --recall
 
 Builds a challenge of random 110-base promoters, one in a hundred for testing, of which some hundred have a
 relative among the others, and audits it as the command line does. The other side puts the 30-mers of both
@@ -20,7 +21,9 @@ import pandas as pd
 
 from competition.audit import audit
 from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
-from competition.data.tokens import decode, encode
+from competition.data.cores import Sequences
+from competition.data.groups import homology_clusters
+from competition.data.tokens import decode, encode, reverse_complement
 from competition.errors import InputError, exit_status
 
 LEFT, RIGHT, INSERT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT", 80
@@ -54,7 +57,7 @@ def build(folder: Path, num_rows: int) -> None:
 
 
 def by_hand(sequences: list[str]) -> dict[str, int]:
-    """Look for rows that share a 30-mer of their insert with an earlier one; return the words seen."""
+    """Look for rows that share a 30-mer of their insert with an earlier one; return the 30-mers seen."""
     pairing, known, found = str.maketrans("ACGT", "TGCA"), {}, 0
     for number, sequence in enumerate(sequences):
         insert = sequence[len(LEFT) : -len(RIGHT)]
@@ -65,12 +68,65 @@ def by_hand(sequences: list[str]) -> dict[str, int]:
     return known
 
 
+OVERLAPS, SHARES, EVERY = (40, 60, 80), (0.0, 0.05, 0.1, 0.125, 0.15, 0.175, 0.2), (5, 6, 8, 10, 12, 15)
+PAIRS = 600  # of a kind
+
+
+def plant(overlap: int, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return pairs (2, n, INSERT) that overlap by so many bases, substituted at places (n, s)."""
+    one, other = rng.integers(0, 4, (2, len(places), INSERT), dtype=np.uint8)
+    shared = one[:, INSERT - overlap :].copy()
+    row = np.arange(len(places))[:, None]
+    shared[row, places] = (shared[row, places] + rng.integers(1, 4, places.shape, dtype=np.uint8)) % 4
+    other[:, :overlap] = shared
+    other[::2] = reverse_complement(other[::2])
+    return np.stack([one, other])
+
+
+def recall(count: int) -> None:
+    """Print the share of planted pairs that is found among count random sequences."""
+    rng = np.random.default_rng(0)
+    kinds: dict[tuple[str, int], np.ndarray] = {}
+    for overlap in OVERLAPS:
+        for share in SHARES:
+            places = rng.permuted(np.tile(np.arange(overlap), (PAIRS, 1)), axis=1)
+            name = f"{share:.1%} at random"
+            kinds[name, overlap] = plant(overlap, places[:, : round(share * overlap)], rng)
+        for every in EVERY:
+            places = rng.integers(0, every, (PAIRS, 1)) + np.arange(0, overlap - every + 1, every)
+            kinds[f"every {every} bases", overlap] = plant(overlap, places, rng)
+    pairs = np.concatenate(list(kinds.values()), axis=1)
+    others = rng.integers(0, 4, (count - 2 * pairs.shape[1], INSERT), dtype=np.uint8)
+    tokens = np.concatenate([*pairs, others])
+    started = time.process_time()
+    number = homology_clusters([Sequences(tokens, np.full(count, INSERT))]).number
+    found = (
+        (number[: pairs.shape[1]] == number[pairs.shape[1] : -len(others)]).reshape(-1, PAIRS).mean(axis=1)
+    )
+    by_kind = dict(zip(kinds, found, strict=True))
+    wrong = len(np.unique(number[-len(others) :]))
+    seconds = time.process_time() - started
+    print(f"{count:,} sequences, {seconds:.0f} s of one core; {len(others) - wrong} joined by chance")
+    print("".join(f"{name:>20}" for name in ("substituted", *(f"overlap {each}" for each in OVERLAPS))))
+    for name in dict.fromkeys(name for name, _ in kinds):
+        print(f"{name:>20}" + "".join(f"{by_kind[name, overlap]:20.1%}" for overlap in OVERLAPS))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=6_700_000)
-    return exit_status(measure, parser.parse_args(arguments).rows)
+    parser.add_argument("--recall", action="store_true", help="measure what is found instead")
+    options = parser.parse_args(arguments)
+    if options.recall:
+        return exit_status(measure_recall)
+    return exit_status(measure, options.rows)
+
+
+def measure_recall() -> None:
+    for count in (100_000, 250_000):
+        recall(count)
 
 
 def measure(rows: int) -> None:
@@ -79,21 +135,19 @@ def measure(rows: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder) / "challenge", rows)
         opened = open_challenge(Path(folder) / "challenge", verify=False)
-        started = time.perf_counter()
+        started = time.process_time()
         findings = audit(opened, quiet=False)
-        kit = rows / (time.perf_counter() - started)
+        kit = rows / (time.process_time() - started)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         for finding in findings[:2]:
             print(f"{finding.verdict}  {finding.check}: {finding.text}")
         sequences = decode(np.asarray(opened.train.tokens[:ROWS_BY_HAND]))
     print(f"kit      {kit:10,.0f} rows/s, {rows / kit:.0f} s in all, peak {peak:.1f} GB")
-    started, before = time.perf_counter(), memory()
+    started, before = time.process_time(), memory()
     words = by_hand(sequences)
-    hand = len(sequences) / (time.perf_counter() - started)
+    hand = len(sequences) / (time.process_time() - started)
     grown = (memory() - before) / len(sequences) * rows
-    print(
-        f"by hand  {hand:10,.0f} rows/s, the search for relatives alone; {len(words):,} words of so few rows"
-    )
+    print(f"by hand  {hand:10,.0f} rows/s, for the search alone; {len(words):,} 30-mers of so few rows")
     print(f"         would become {grown:.0f} GB for all rows; the kit is {kit / hand:.1f} times as fast")
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from competition.data import folds
 from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data.cores import Sequences
+from competition.data.flanks import constant_flanks
 from competition.data.folds import fold_table, inner_split
-from competition.data.groups import constant_flanks, relatives
+from competition.data.groups import homology_clusters
 from competition.data.tokens import encode, reverse_complement
 from competition.errors import InputError
 
@@ -137,13 +139,13 @@ def real(name: str) -> pd.DataFrame:
 def test_real_random_promoters_fall_into_tiny_families():
     rows = real("yeast_gpra/yeast_gpra_complex.tsv.gz")
     tokens, lengths = encode(list(rows.sequence[rows.experiment == "HQ_pTpA_Glu"]))
-    family, _ = relatives(tokens, lengths)
+    family = homology_clusters([Sequences(tokens, lengths)]).number
     assert constant_flanks(tokens, lengths) == (17, 13)
     assert np.bincount(family).max() <= 3
 
 
 def test_real_overlapping_tiles_of_one_gene_are_relatives():
     rows = real("yeast_native_tiles/yeast_native_tiles.tsv.gz")
-    family, _ = relatives(*encode(list(rows.sequence)))
+    family = homology_clusters([Sequences(*encode(list(rows.sequence)))]).number
     split = pd.Series(family).groupby(rows.group.to_numpy()).nunique() > 1
     assert split.mean() < 0.005

@@ -1,4 +1,4 @@
-"""Relatives are found at any offset and on either strand; constructs, poly-A and chance join nobody."""
+"""Homologous sequences are found at any offset, on either strand; constructs, poly-A, chance join nobody."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from competition.data import groups
-from competition.data.groups import constant_flanks, relatives, stretch_hashes
+from competition.data.cores import Sequences
+from competition.data.flanks import constant_flanks
+from competition.data.groups import SPACED, homology_clusters, kmer_hashes
 from competition.data.hashing import hash_either_strand, hash_text, hash_tokens
 from competition.data.tokens import PAD, encode, reverse_complement
 
@@ -19,62 +21,112 @@ def lengths_of(tokens: np.ndarray) -> np.ndarray:
     return (tokens != PAD).sum(1)
 
 
+def clusters_of(tokens: np.ndarray) -> np.ndarray:
+    return homology_clusters([Sequences(tokens, lengths_of(tokens))]).number
+
+
 def together(tokens: np.ndarray, first: int, second: int) -> bool:
-    family, _ = relatives(tokens, lengths_of(tokens))
-    return bool(family[first] == family[second])
+    number = clusters_of(tokens)
+    return bool(number[first] == number[second])
 
 
 def test_unrelated_random_promoters_stay_apart():
-    family, _ = relatives(random_tokens(2_000), np.full(2_000, 80))
-    assert len(np.unique(family)) == 2_000
+    assert len(np.unique(clusters_of(random_tokens(20_000)))) == 20_000
 
 
-def test_the_same_sequence_is_one_family_even_where_it_is_poor():
+def test_the_same_sequence_is_one_cluster_even_where_it_is_poor():
     tokens = random_tokens(30)
     tokens[3] = tokens[7] = 0
     assert together(tokens, 3, 7)
 
 
-def test_a_reverse_complement_is_a_relative():
+def test_a_reverse_complement_is_homologous():
     tokens = random_tokens(30)
     tokens[5] = reverse_complement(tokens[9:10])[0]
     assert together(tokens, 5, 9)
 
 
-@given(st.integers(0, 60), st.integers(0, 60), st.booleans())
+@given(st.integers(0, 50), st.integers(0, 50), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_a_shared_stretch_of_20_bases_joins_at_any_offset_and_strand(here, there, flip):
+def test_30_shared_bases_in_a_row_join_at_any_offset_and_strand(here, there, flip):
     tokens = random_tokens(30)
-    stretch = random_tokens(1, 20, seed=1)
-    tokens[4, here : here + 20] = stretch
-    tokens[11, there : there + 20] = reverse_complement(stretch) if flip else stretch
+    shared = random_tokens(1, 30, seed=1)
+    tokens[4, here : here + 30] = shared
+    tokens[11, there : there + 30] = reverse_complement(shared) if flip else shared
     assert together(tokens, 4, 11)
 
 
-def test_a_shared_stretch_of_19_bases_does_not_join():
+def test_29_shared_bases_in_a_row_do_not_join():
     tokens = random_tokens(30)
-    tokens[4, :19] = tokens[11, 30:49]
-    tokens[4, 19], tokens[11, 49] = 0, 1
+    tokens[4, :29] = tokens[11, 30:59]
+    tokens[4, 29], tokens[11, 59] = 0, 1
     assert not together(tokens, 4, 11)
+
+
+def mutate(tokens: np.ndarray, places: np.ndarray) -> np.ndarray:
+    changed = tokens.copy()
+    changed[places] = (changed[places] + 1) % 4
+    return changed
+
+
+@pytest.mark.parametrize("overlap", [40, 60, 80])
+@pytest.mark.parametrize("every", [5, 6, 8, 10, 12, 15])
+def test_four_fifths_of_an_overlap_join_where_every_few_bases_are_substituted(overlap, every):
+    tokens = random_tokens(2 * 100 + every, seed=every)
+    for pair in range(every):  # every phase, on both strands
+        shared = mutate(tokens[pair, -overlap:], np.arange(overlap // every) * every + pair)
+        other = np.concatenate([shared, tokens[100 + pair, overlap:]])
+        tokens[100 + pair] = reverse_complement(other[None])[0] if pair % 2 else other
+    number = clusters_of(tokens)
+    np.testing.assert_array_equal(number[:every], number[100 : 100 + every])
+    assert len(np.unique(number)) == len(tokens) - every
+
+
+def test_99_of_100_pairs_with_random_substitutions_in_a_fifth_of_40_bases_join():
+    rng, tokens = np.random.default_rng(0), random_tokens(4_000)
+    for pair in range(2_000):
+        shared = mutate(tokens[pair, 40:], rng.permutation(40)[:8])
+        tokens[2_000 + pair, :40] = shared
+    number = clusters_of(tokens)
+    assert (number[:2_000] == number[2_000:]).mean() > 0.99
+
+
+@pytest.mark.parametrize(("shared", "every", "joined"), [(900, 0, True), (700, 0, False), (6000, 25, True)])
+def test_long_sequences_join_by_a_tenth_in_a_row_or_four_fifths_of_their_overlap(shared, every, joined):
+    tokens = random_tokens(30, 8_000)
+    if every:
+        tokens[9, :shared] = mutate(tokens[3, -shared:], np.arange(0, shared, every))
+    else:
+        tokens[9, 500 : 500 + shared] = tokens[3, 500 : 500 + shared]
+    assert together(tokens, 3, 9) == joined
+
+
+def test_three_quarters_of_an_overlap_do_not_join():
+    tokens = random_tokens(200)
+    for pair in range(100):
+        tokens[100 + pair] = mutate(tokens[pair], np.arange(0, 80, 4))
+    assert len(np.unique(clusters_of(tokens))) == 200
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_minimizers_find_every_shared_stretch_of_30_bases(here, there, flip):
+def test_minimizers_find_30_shared_bases_in_a_row(here, there, flip):
     tokens = random_tokens(30)
-    stretch = random_tokens(1, 30, seed=1)
-    tokens[4, here : here + 30] = stretch
-    tokens[11, there : there + 30] = reverse_complement(stretch) if flip else stretch
+    shared = random_tokens(1, 30, seed=1)
+    tokens[4, here : here + 30] = shared
+    tokens[11, there : there + 30] = reverse_complement(shared) if flip else shared
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "EXACT_SEQUENCES", 0)
         assert together(tokens, 4, 11)
 
 
-@pytest.mark.parametrize("poor", ["A" * 40, "AT" * 20, "ATTTA" * 8])
-def test_stretches_of_low_complexity_join_nobody(poor):
+@pytest.mark.parametrize("poor", ["A" * 60, "AT" * 30, "ATTTA" * 12])
+@pytest.mark.parametrize("length", [40, 60])
+def test_low_complexity_joins_nobody(poor, length):
     tokens = random_tokens(30)
-    tokens[4, :40] = tokens[11, 20:60] = encode([poor])[0][0]
-    assert not together(tokens, 4, 11)
+    for row in range(10):
+        tokens[row, row : row + length] = encode([poor[:length]])[0][0]
+    assert len(np.unique(clusters_of(tokens))) == 30
 
 
 def test_the_constant_flanks_of_a_construct_join_nobody():
@@ -82,8 +134,7 @@ def test_the_constant_flanks_of_a_construct_join_nobody():
     inserts = random_tokens(100)
     tokens = np.concatenate([np.tile(left, (100, 1)), inserts, np.tile(right, (100, 1))], axis=1)
     assert constant_flanks(tokens, lengths_of(tokens)) == (len(left), len(right))
-    family, _ = relatives(tokens, lengths_of(tokens))
-    assert len(np.unique(family)) == 100
+    assert len(np.unique(clusters_of(tokens))) == 100
 
 
 def test_flanks_are_found_from_each_rows_own_end():
@@ -94,33 +145,43 @@ def test_flanks_are_found_from_each_rows_own_end():
     assert constant_flanks(tokens, lengths) == (0, len(tail))
 
 
-def test_one_big_family_is_not_mistaken_for_a_flank():
+def test_one_big_cluster_is_not_mistaken_for_a_flank():
     tokens = np.tile(random_tokens(1), (50, 1))
     tokens[np.arange(50), np.arange(50)] ^= 1
-    family, _ = relatives(tokens, np.full(50, 80))
-    assert len(np.unique(family)) == 1
+    assert len(np.unique(clusters_of(tokens))) == 1
 
 
 def test_a_core_and_its_construct_have_the_same_hash():
     cores = random_tokens(60)
     flank = np.tile(encode(["TGCATTTTTTTCACATC"])[0], (60, 1))
     whole = np.concatenate([flank, cores], axis=1)
-    one, two = (relatives(tokens, lengths_of(tokens))[1] for tokens in (cores, whole))
+    parts = ([Sequences(tokens, lengths_of(tokens))] for tokens in (cores, whole))
+    one, two = (homology_clusters(each).own for each in parts)
     np.testing.assert_array_equal(one, two)
 
 
 def test_letters_that_are_no_bases_are_never_compared():
     tokens = random_tokens(2, 40)
     tokens[:, 15] = 4
-    assert (stretch_hashes(tokens)[0][:, :16] == groups.NOTHING).all()
-    assert (stretch_hashes(tokens)[0][:, 16:] != groups.NOTHING).all()
+    assert (kmer_hashes(tokens)[0][:, :16] == groups.NOTHING).all()
+    assert (kmer_hashes(tokens)[0][:, 16:] != groups.NOTHING).all()
 
 
-def test_stretches_hash_alike_on_both_strands():
+@pytest.mark.parametrize("mask", ["", *SPACED])
+def test_kmers_hash_alike_on_both_strands(mask):
     tokens = random_tokens(10)
-    here, there = stretch_hashes(tokens), stretch_hashes(reverse_complement(tokens))
+    here, there = kmer_hashes(tokens, mask), kmer_hashes(reverse_complement(tokens), mask)
     np.testing.assert_array_equal(here[0][:, ::-1], there[0])
-    np.testing.assert_array_equal(here[1][:, ::-1], ~there[1])
+    ambiguous = here[1] == there[1][:, ::-1]  # it reads the same on both strands
+    assert ambiguous.mean() < 0.01
+
+
+def test_a_spaced_kmer_ignores_the_bases_between():
+    tokens = random_tokens(10, 15)
+    between = np.array([letter == "0" for letter in SPACED[0]])
+    changed = np.where(between, (tokens + 1) % 4, tokens)
+    np.testing.assert_array_equal(kmer_hashes(tokens, SPACED[0])[0], kmer_hashes(changed, SPACED[0])[0])
+    assert len(np.unique(kmer_hashes(tokens, SPACED[0])[0])) == 10
 
 
 @given(st.integers(0, 9))

@@ -1,13 +1,13 @@
-"""The closest relative on another side: found as brute force finds it, whatever the memory allows."""
+"""The closest homologous sequence on another side: as brute force finds it, whatever the memory allows."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from competition.data import relations
-from competition.data.groups import K
-from competition.data.relations import KINDS, SHARED, TEST, Part, find_relations, part_of
+from competition.data import groups
+from competition.data.cores import IDENTITY, OVERLAP, ROW
+from competition.data.relations import KINDS, TEST, Part, find_relations, part_of
 from competition.data.tokens import encode, reverse_complement
 
 LEFT, RIGHT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT"
@@ -113,7 +113,7 @@ def is_relative(one, other):
         ]  # fmt: skip
         runs = "".join("x" if each else " " for each in equal).split()
         longest = max(map(len, runs), default=0)
-        if longest >= SHARED or (len(equal) >= 2 * K and sum(equal) >= 0.8 * len(equal) and longest >= K):
+        if longest >= ROW or (len(equal) >= OVERLAP and sum(equal) >= IDENTITY * len(equal)):
             return True
     return False
 
@@ -139,7 +139,7 @@ def test_every_relative_that_brute_force_finds_is_found(seed):
 
 @pytest.mark.parametrize(
     "limit",
-    [("EXACT_SEQUENCES", 0), ("PASS_STRETCHES", 500), ("MOST_CANDIDATES", 3), ("BUCKET_STRETCHES", 10)],
+    [("EXACT_SEQUENCES", 0), ("PASS_KMERS", 500), ("PAIRS", 3), ("BUCKET_KMERS", 10)],
     ids=lambda limit: limit[0],
 )
 def test_bounds_on_memory_change_nothing_that_is_found(monkeypatch, limit):
@@ -147,7 +147,7 @@ def test_bounds_on_memory_change_nothing_that_is_found(monkeypatch, limit):
     sequences = family_of_sequences(rng, 60)
     side = rng.integers(0, 3, 60)
     expected = set(found(part(sequences, side)))
-    monkeypatch.setattr(relations, *limit)
+    monkeypatch.setattr(groups, *limit)
     assert expected and set(found(part(sequences, side))) == expected
 
 

@@ -1,4 +1,4 @@
-"""Give every training row a fold by a hash of its group, so that relatives stay together."""
+"""Give every training row a fold by a hash of its group, so that homologous sequences stay together."""
 
 import hashlib
 from pathlib import Path
@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.data.challenge import Challenge
-from competition.data.groups import chain, components, relatives
+from competition.data.cores import Sequences
+from competition.data.groups import chain, components, homology_clusters
 from competition.data.hashing import hash_either_strand, hash_text, mix, scale
 from competition.data.store import Store
 from competition.errors import InputError
 
-CACHED_ROWS = 100_000  # with fewer rows the groups are found faster than they are worth keeping
-CACHE_VERSION = "1"
+CACHED_ROWS = 10_000  # with fewer rows the groups are found faster than they are worth keeping
+CACHE_VERSION = "2"
 
 
 class FoldTable(NamedTuple):
@@ -33,8 +34,8 @@ def fold_table(store: Store, challenge: Challenge, num_folds: int, *, cache: Pat
     """Return the fold of every row of a store.
 
     A "fold" column in the rows is taken as it is. Otherwise rows of one "group" share a fold, and where the
-    challenge says so rows of near-duplicate sequences; the fold is a hash of the group's name, or of the
-    sequence (of a family's smallest hash), so it does not depend on what else is in the table. cache is a
+    challenge says so rows of homologous sequences; the fold is a hash of the group's name, or of the
+    sequence (of a cluster's smallest hash), so it does not depend on what else is in the table. cache is a
     folder for the groups of large tables. Raises InputError where the folds asked for cannot be had.
     """
     if num_folds < 2:
@@ -94,7 +95,7 @@ def _find_groups(store: Store, challenge: Challenge) -> np.ndarray:
     named = hash_text(store.rows["group"]) if "group" in store.rows else None
     if not challenge.near_duplicates:
         return named if named is not None else hash_either_strand(store.tokens, store.lengths)[sequence]
-    family, own = relatives(store.tokens, store.lengths)
+    family, own = homology_clusters([Sequences(store.tokens, store.lengths)])
     family, own = family[sequence], own[sequence]
     if named is not None:
         rows = np.arange(len(store), dtype=np.int32)

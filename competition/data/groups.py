@@ -1,60 +1,104 @@
-"""Find near-duplicate sequences, so that relatives never sit on both sides of a fold.
+"""Find clusters of homologous sequences, so that they never sit on both sides of a fold.
 
-Two sequences are relatives when one is the other (on either strand) or when they share a stretch of bases at
-any offset, on either strand: 20 bases where there are at most 200,000 sequences, 30 beyond, where only the
-minimizers of each sequence are compared (Roberts et al., Bioinformatics 2004: any shared stretch of k + w - 1
-bases holds a common one). The constant parts of a reporter construct, and stretches of low complexity such as
-poly-A, join nothing.
+Pairs that share a k-mer are compared base by base, and homologous ones join their clusters (single linkage).
+Among at most 200,000 sequences every k-mer of 20 bases is looked at, and where they are short every spaced
+k-mer of 12, which finds homology of four fifths; among more, the minimizers of each sequence (Roberts et al.,
+Bioinformatics 2004: any shared run of k + w - 1 = 30 bases holds a common one).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from competition.data.hashing import hash_either_strand, mix
-from competition.data.tokens import PAD
+from competition.data.cores import Cores, Sequences, homologous, pack, slide
+from competition.data.flanks import K
+from competition.data.hashing import mix
 
-K = 20  # bases: one chance match in 2 x 4^20 = 10^12 pairs of stretches
-WINDOW = 11  # stretches of which the smallest hash is kept
+WINDOW = 11  # k-mers of which the smallest hash is kept
 EXACT_SEQUENCES = 200_000
-MIN_TRIPLETS = 9  # of 18: random 20-mers have 16 different ones, poly-A 1, a dinucleotide repeat 2
-FLANK_SHARE = 0.8  # of the sequences have the same base in a column of the constant flank
-MIN_SEQUENCES = 20  # fewer cannot tell a flank from a family
-BLOCK_BASES = 2**18  # a block's stretches stay in a core's cache
-BUCKETS = 16  # sorted one by one, to bound memory
+EXACT_BASES = 400_000_000  # beyond, only minimizers are compared
+# Where spaced k-mers are: sixteen times so many are sorted, and pairs of equal ones come by chance.
+SPACED_BASES, SPACED_LENGTH = 24_000_000, 1000
+# Each reads the same from both ends, so one hash serves both strands. Chosen one by one out of all of 12 to
+# 20 bases to find what those before it miss of 40 bases with 8 substitutions, anywhere or every 5 to 15.
+SPACED = (
+    "111101101101111", "1111001010101001111", "11011100100100111011", "11110100011000101111",
+    "110111010010111011", "11010011100111001011", "1111110111111", "11101110001110111",
+    "11101011000011010111", "11110011011001111", "11101001011010010111", "1110110010100110111",
+    "1110101111010111", "1101101100011011011", "11011111111011", "111110101011111",
+)  # fmt: skip
+NEIGHBOURS = 64  # places apart that two sequences with the same k-mer may be to be compared
+PASS_KMERS = 128_000_000  # gathered at a time: 8 bytes each
+BUCKET_KMERS = 8_000_000  # sorted at a time
+PAIRS = 2**18  # compared at a time
 NOTHING = np.uint64(2**64 - 1)
 
 
-def relatives(tokens: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each sequence its family's number (N,) int64 and its own hash (N,) uint64.
+class Clusters(NamedTuple):
+    """Homologous sequences share a number."""
 
-    tokens (N, L) uint8 left-aligned, lengths (N,). The hash is of the sequence without the constant flanks
-    and is the same for both strands.
+    number: np.ndarray  # (E,) int64
+    own: np.ndarray  # (E,) uint64 hash of each sequence without constant flanks, the same for both strands
+
+
+def homology_clusters(
+    parts: Sequence[Sequences], advance: Callable[[float], object] | None = None
+) -> Clusters:
+    """Cluster the sequences of all parts, counted through; equal ones share a cluster even where poor.
+
+    advance is called with the number of sequences that each piece of the work amounts to.
     """
-    left, right = constant_flanks(tokens, lengths)
-    exact = len(tokens) <= EXACT_SEQUENCES
-    hashes: list[np.ndarray] = []
-    buckets: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(BUCKETS)]
-    step = max(1, BLOCK_BASES // tokens.shape[1])
-    for start in range(0, len(tokens), step):
-        stop = start + step
-        core, core_lengths = strip(tokens[start:stop], lengths[start:stop], left, right)
-        hashes.append(hash_either_strand(core, core_lengths))
-        row, _, values, _ = signatures(core, exact)
-        highest = values >> np.uint64(60)
-        for number in range(BUCKETS):
-            mine = highest == number
-            buckets[number].append((values[mine], (row[mine] + start).astype(np.int32)))
-    own = np.concatenate(hashes)
-    pairs = [chain(own, np.arange(len(own), dtype=np.int32))]
-    for bucket in buckets:
-        values, rows = (np.concatenate(parts) for parts in zip(*bucket, strict=True))
-        pairs.append(chain(values, rows))
-        bucket.clear()
-    return components(pairs, len(tokens)), own
+    cores = pack(parts)
+    return Clusters(cluster(cores, advance), cores.own)
+
+
+def cluster(cores: Cores, advance: Callable[[float], object] | None = None) -> np.ndarray:
+    """Return the number of each sequence's cluster (E,) int64."""
+    count = len(cores.lengths)
+    number = join(np.arange(count), *chain(cores.own, np.arange(count)))
+    searches = [search for search in (Kmers(cores), *spaced(cores)) if search.num_kmers]
+    share = count / max(1, sum(search.num_passes for search in searches))
+    for search in searches:
+        for keys in search.sorted_buckets((lambda: advance(share)) if advance else None):
+            value, entry, start, flipped = search.read(keys)
+            for one, other in _neighbours(value, entry, number):
+                apart = number[entry[one]] != number[entry[other]]
+                pairs = search.lay(entry, start, flipped, one[apart], other[apart])
+                found, _ = homologous(cores, *pairs, rows=not search.mask)
+                number = join(number, pairs[0][found], pairs[1][found])
+    return np.unique(number, return_inverse=True)[1]
+
+
+def _neighbours(
+    value: np.ndarray, entry: np.ndarray, number: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield blocks of pairs of places (n,) with the same value, the nearest first; values are sorted."""
+    starts = np.flatnonzero(np.append(True, value[1:] != value[:-1])[: len(value)])
+    sizes, mine = np.diff(starts, append=len(value)), number[entry]
+    mixed = np.logical_or.reduceat(mine != np.repeat(mine[starts], sizes), starts)
+    alive = np.flatnonzero(np.repeat(mixed, sizes))
+    for distance in range(1, NEIGHBOURS + 1):
+        alive = alive[: np.searchsorted(alive, len(value) - distance)]
+        alive = alive[value[alive + distance] == value[alive]]
+        if not len(alive):
+            return
+        for start in range(0, len(alive), PAIRS):
+            one = alive[start : start + PAIRS]
+            yield one, one + distance
+
+
+def join(number: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Give the clusters that pairs (M,) join the smallest of their numbers (E,)."""
+    if not len(one):
+        return number
+    names, ends = np.unique(number[np.stack([one, other])], return_inverse=True)
+    joined = components([ends.reshape(2, -1)], len(names))
+    table = np.arange(len(number))
+    table[names] = names[np.unique(joined, return_index=True)[1][joined]]
+    return table[number]
 
 
 def components(pairs: list[np.ndarray], count: int) -> np.ndarray:
@@ -72,84 +116,128 @@ def chain(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.stack([rows[same], rows[same + 1]])
 
 
-def constant_flanks(
-    tokens: np.ndarray, lengths: np.ndarray, *, share: float = FLANK_SHARE
-) -> tuple[int, int]:
-    """Return how many bases at the left and at the right end this share of sequences has in common.
+def is_exact(cores: Cores) -> bool:
+    """Return whether every k-mer is looked at."""
+    return len(cores.lengths) <= EXACT_SEQUENCES and int(cores.lengths.sum()) <= EXACT_BASES
 
-    The ends of a reporter construct are the same in every row and tell nothing about kinship. Where too
-    little would be left to compare, the sequences are one family and nothing is taken for a flank.
+
+def spaced(cores: Cores) -> Iterator["Kmers"]:
+    """Yield the searches by spaced k-mers, where there are few and short sequences."""
+    short = int(cores.lengths.max()) <= SPACED_LENGTH and int(cores.lengths.sum()) <= SPACED_BASES
+    if short and is_exact(cores):
+        yield from (Kmers(cores, mask) for mask in SPACED)
+
+
+class Kmers:
+    """The k-mers of sequences that are compared, sorted: hash, sequence, start and strand in one number.
+
+    They are gathered by ranges of their hash, in as many passes as memory asks for.
     """
-    if len(tokens) < MIN_SEQUENCES:
-        return 0, 0
-    sample = np.linspace(0, len(tokens) - 1, min(len(tokens), 20_000)).astype(np.int64)
-    tokens, lengths = np.asarray(tokens[sample]), np.asarray(lengths[sample], dtype=np.int64)
-    shortest, row = int(lengths.min()), np.arange(len(sample))
-    left = _constant((tokens[:, column] for column in range(shortest)), share)
-    right = _constant((tokens[row, lengths - 1 - column] for column in range(shortest)), share)
-    return (left, right) if left + right + K <= np.median(lengths) else (0, 0)
+
+    def __init__(self, cores: Cores, mask: str = "") -> None:
+        self.cores, self.mask, self.exact = cores, mask, is_exact(cores)
+        self.span = len(mask) or K
+        bases = int((cores.lengths - self.span + 1).clip(min=0).sum())
+        self.num_kmers = bases if self.exact else min(bases, 2 * bases // (WINDOW + 1) + len(cores.lengths))
+        self.bucket_bits = (self.num_kmers // BUCKET_KMERS).bit_length()
+        self.num_passes = -(-self.num_kmers // PASS_KMERS)
+        self.entry_bits = max(1, (len(cores.lengths) - 1).bit_length())
+        self.start_bits = int(cores.lengths.max()).bit_length()
+        self.low_bits = np.uint64(self.entry_bits + self.start_bits + 1)
+
+    def sorted_buckets(self, advance: Callable[[], object] | None = None) -> Iterator[np.ndarray]:
+        """Yield all k-mers of one range of hashes after the other, those those alone left out."""
+        for number in range(self.num_passes):
+            buckets: list[list[np.ndarray]] = [[] for _ in range(1 << self.bucket_bits)]
+            mine = np.arange(len(buckets)) % self.num_passes == number
+            for first, bases in self.cores.blocks():
+                for bucket, keys in self._split(first, bases, mine):
+                    buckets[bucket].append(keys)
+            if advance is not None:
+                advance()
+            for waiting in buckets:
+                if waiting:
+                    keys = np.sort(np.concatenate(waiting))
+                    waiting.clear()
+                    keys = keys[_repeated(keys >> self.low_bits)]
+                    if len(keys):
+                        yield keys
+
+    def _split(self, first: int, bases: np.ndarray, mine: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the keys of a block of bases by their bucket."""
+        hashes, flipped = kmer_hashes(bases, self.mask)
+        keep = hashes != NOTHING
+        if not self.exact:
+            keep &= minimizers(hashes)
+        row, start = np.nonzero(keep)
+        hashes = hashes[keep]
+        keys = hashes << np.uint64(self.bucket_bits) >> self.low_bits << self.low_bits
+        keys |= (row + first).astype(np.uint64) << np.uint64(self.start_bits + 1)
+        keys |= start.astype(np.uint64) << np.uint64(1) | flipped[keep]
+        if len(mine) == 1:
+            yield 0, keys
+            return
+        bucket = (hashes >> np.uint64(64 - self.bucket_bits)).astype(np.uint16)
+        order = np.argsort(bucket, kind="stable")
+        borders = np.searchsorted(bucket[order], np.arange(len(mine) + 1))
+        keys = keys[order]
+        for number in np.flatnonzero(mine & (np.diff(borders) > 0)):
+            yield int(number), keys[borders[number] : borders[number + 1]]
+
+    def read(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return the hash, the sequence, the start and the strand of keys."""
+        entry = (keys >> np.uint64(self.start_bits + 1)).astype(np.int64) & ((1 << self.entry_bits) - 1)
+        start = (keys >> np.uint64(1)).astype(np.int64) & ((1 << self.start_bits) - 1)
+        return keys >> self.low_bits, entry, start, (keys & np.uint64(1)).astype(bool)
+
+    def lay(
+        self, entry: np.ndarray, start: np.ndarray, flipped: np.ndarray, one: np.ndarray, other: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return for pairs of places both sequences, the offset of the other, and whether it is flipped."""
+        flip = flipped[one] ^ flipped[other]
+        turned = self.cores.lengths[entry[other]] - self.span - start[other]
+        return entry[one], entry[other], start[one] - np.where(flip, turned, start[other]), flip
 
 
-def _constant(columns: Iterator[np.ndarray], share: float) -> int:
-    for number, column in enumerate(columns):
-        if np.bincount(column, minlength=16)[:4].max() <= share * len(column):
-            return number
-    return 2**31
+def _repeated(values: np.ndarray) -> np.ndarray:
+    """Return which of sorted values (N,) come more than once."""
+    same = values[1:] == values[:-1]
+    return np.append(same, False)[: len(values)] | np.append(False, same)[: len(values)]
 
 
-def strip(tokens: np.ndarray, lengths: np.ndarray, left: int, right: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut bases off both ends of left-aligned tokens (N, L); what is too short to cut stays whole."""
-    lengths = np.asarray(lengths, dtype=np.int64)
-    if left == right == 0:
-        return np.asarray(tokens), lengths
-    long = lengths > left + right
-    start = np.where(long, left, 0)[:, None]
-    kept = np.where(long, lengths - left - right, lengths)
-    column = np.arange(tokens.shape[1])
-    moved = np.take_along_axis(np.asarray(tokens), (column + start).clip(max=tokens.shape[1] - 1), 1)
-    return np.where(column < kept[:, None], moved, np.uint8(PAD)), kept
+def kmer_hashes(tokens: np.ndarray, mask: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Hash every k-mer of tokens (N, L), the same for both strands: (N, L - k + 1) uint64.
 
-
-class Signatures(NamedTuple):
-    """The stretches that are compared, each (M,)."""
-
-    row: np.ndarray
-    start: np.ndarray  # of its first base
-    hash: np.ndarray  # uint64
-    flipped: np.ndarray  # bool: it was hashed as it reads on the other strand
-
-
-def signatures(tokens: np.ndarray, exact: bool) -> Signatures:
-    """Return the stretches of tokens (N, L) that are compared: all, or those smallest in some window."""
-    hashes, flipped = stretch_hashes(tokens)
-    keep = hashes != NOTHING
-    if not exact and hashes.shape[1]:
-        width = min(WINDOW, hashes.shape[1])
-        smallest = np.pad(_slide(hashes, width, np.minimum, 1), ((0, 0), (width - 1, width - 1)))
-        keep &= hashes == _slide(smallest, width, np.maximum, 1)
-    row, start = np.nonzero(keep)
-    return Signatures(row, start, hashes[keep], flipped[keep])
-
-
-def stretch_hashes(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hash every stretch of K bases, the same for both strands: (N, L - K + 1) uint64.
-
-    NOTHING where a stretch holds anything but A, C, G and T or is of low complexity. The second array says
-    which stretches were hashed as they read on the other strand.
+    A k-mer has K bases, or those where the mask has a 1. NOTHING where it spans anything but A, C, G and T.
+    The second array says which k-mers were hashed as they read on the other strand.
     """
-    if tokens.shape[1] < K:
+    span = len(mask) or K
+    if tokens.shape[1] < span:
         return np.empty((len(tokens), 0), dtype=np.uint64), np.empty((len(tokens), 0), dtype=bool)
-    base = (tokens & 3).astype(np.uint64)
-    forward, backward = _spell(base, K), _spell(np.uint64(3) - base, K, backward=True)
-    triplets = np.uint64(1) << _spell(base, 3)
-    rich = np.bitwise_count(_slide(triplets, K - 2, np.bitwise_or, 1)) >= MIN_TRIPLETS
-    legal = _slide(tokens < 4, K, np.logical_and, 1)
-    hashes = np.where(rich & legal, mix(np.minimum(forward, backward)), NOTHING)
-    return hashes, backward < forward
+    base = tokens & np.uint8(3)
+    if mask:
+        forward, backward = _pick(base, mask)
+    else:
+        base = base.astype(np.uint64)
+        forward, backward = _spell(base, K), _spell(np.uint64(3) - base, K, backward=True)
+    legal = slide(tokens < 4, span, np.logical_and)
+    return np.where(legal, mix(np.minimum(forward, backward)), NOTHING), backward < forward
+
+
+def _pick(base: np.ndarray, mask: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pack the bases of every spaced k-mer into 2 bits each, as they read on either strand."""
+    places = [place for place, kept in enumerate(mask) if kept == "1"]
+    width = base.shape[1] - len(mask) + 1
+    forward, backward = (np.zeros((len(base), width), dtype=np.uint32) for _ in range(2))
+    for number, place in enumerate(places):
+        letters = base[:, place : place + width].astype(np.uint32)
+        forward |= letters << np.uint32(2 * number)
+        backward |= (letters ^ np.uint32(3)) << np.uint32(2 * (len(places) - 1 - number))
+    return forward, backward
 
 
 def _spell(base: np.ndarray, length: int, *, backward: bool = False) -> np.ndarray:
-    """Pack each stretch of bases (N, L) uint64 into 2 bits a base, by doubling: (N, L - length + 1).
+    """Pack each run of bases (N, L) uint64 into 2 bits a base, by doubling: (N, L - length + 1).
 
     The first base is the highest, or backward the lowest.
     """
@@ -165,10 +253,10 @@ def _spell(base: np.ndarray, length: int, *, backward: bool = False) -> np.ndarr
     return (first << np.uint64(2 * (length - half))) | second
 
 
-def _slide(values: np.ndarray, width: int, combine: np.ufunc, have: int) -> np.ndarray:
-    """Combine each run of width neighbours in a row by doubling: (N, L) -> (N, L - width + 1)."""
-    while have < width:
-        step = min(have, width - have)
-        values = combine(values[:, :-step], values[:, step:])
-        have += step
-    return values
+def minimizers(hashes: np.ndarray) -> np.ndarray:
+    """Return which hashes (N, L) are the smallest of some window of neighbours."""
+    if not hashes.shape[1]:
+        return np.zeros(hashes.shape, dtype=bool)
+    width = min(WINDOW, hashes.shape[1])
+    smallest = np.pad(slide(hashes, width, np.minimum), ((0, 0), (width - 1, width - 1)))
+    return hashes == slide(smallest, width, np.maximum)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.linear_model import Ridge
 
-from competition.data.groups import constant_flanks, strip
+from competition.data.flanks import constant_flanks, strip
 from competition.data.hashing import mix
 from competition.data.store import Store
 from competition.data.tokens import PAD
