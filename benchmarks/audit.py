@@ -20,11 +20,13 @@ import numpy as np
 import pandas as pd
 
 from competition.audit import audit
-from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.base.errors import InputError, exit_status
+from competition.data.challenge import open_challenge
 from competition.data.cores import Sequences
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.groups import homology_clusters
 from competition.data.tokens import decode, encode, reverse_complement
-from competition.errors import InputError, exit_status
+from competition.data.writer import create_challenge
 
 LEFT, RIGHT, INSERT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT", 80
 BLOCK_ROWS, SHARED = 100_000, 30
@@ -40,7 +42,7 @@ def simulate(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def build(folder: Path, num_rows: int) -> None:
     rng, first = np.random.default_rng(0), None
-    declared = Challenge("benchmark", (Target("y"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    declared = Declaration("benchmark", (Target("y"),), (Score("pearson", "pearson", "maximize", -1, 1),))
     with create_challenge(folder, declared) as writer:
         for start in range(0, num_rows, BLOCK_ROWS):
             tokens = simulate(min(BLOCK_ROWS, num_rows - start), rng)

@@ -19,9 +19,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.base.errors import InputError, exit_status
+from competition.data.challenge import open_challenge
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import decode
-from competition.errors import InputError, exit_status
+from competition.data.writer import create_challenge
 from competition.training.batches import Batches, cut
 from competition.training.randomness import permutation
 
@@ -97,7 +99,7 @@ def measure(options: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (options.rows, 110), dtype=np.uint8)
     score = Score("pearson", "pearson", "maximize", -1, 1)
-    challenge = Challenge("benchmark", (Target("expression"),), (score,))
+    challenge = Declaration("benchmark", (Target("expression"),), (score,))
     with tempfile.TemporaryDirectory() as folder:
         with create_challenge(Path(folder) / "benchmark", challenge) as writer:
             writer.train.append(tokens, np.full(len(tokens), 110), target=rng.normal(size=len(tokens)))

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from competition.data.built_in import find_challenge
-from competition.errors import InputError, exit_status
+from competition.base.errors import InputError, exit_status
+from competition.data.find import find_challenge
 from competition.judging.answers import Answers, read_answers
 from competition.judging.uncertainty import resample_scores
 
@@ -58,7 +58,7 @@ def measure(options: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     answers = dataclasses.replace(answers, truth=rng.normal(size=answers.truth.shape))
     predictions = [answers.truth + rng.normal(size=answers.truth.shape) for _ in range(SUBMISSIONS)]
-    print(f"{len(answers.ids):,} rows, {SUBMISSIONS} submissions, {len(answers.challenge.scores)} scores")
+    print(f"{len(answers.ids):,} rows, {SUBMISSIONS} submissions, {len(answers.declaration.scores)} scores")
     started = time.perf_counter()
     resample_scores(answers, predictions, "all", resamples=RESAMPLES)
     kit = (time.perf_counter() - started) / RESAMPLES

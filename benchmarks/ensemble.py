@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from competition.ensemble import Members, choose
-from competition.errors import InputError, exit_status
+from competition.base.errors import InputError, exit_status
+from competition.blending.members import Members
+from competition.blending.moments import with_rank_mean
+from competition.blending.nested import choose, judge
 from competition.judging.manifest import Manifest
-from competition.judging.moments import with_rank_mean
-from competition.judging.nested import judge
 
 FEWEST_ROWS = 100
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from competition.errors import InputError, exit_status
+from competition.base.errors import InputError, exit_status
 
 BLOCK_ROWS = 100_000
 REPOSITORY = Path(__file__).parents[1]  # the environment that has TensorFlow may not have the kit
@@ -41,7 +41,7 @@ def write_file(path: Path, rows: int) -> None:
 
 
 def kit(path: Path, folder: Path) -> None:
-    from competition.data.challenge import create_challenge
+    from competition.data.writer import create_challenge
     from data_prep.vaishnav2022 import declare, write_train
 
     with create_challenge(folder / "challenge", declare("benchmark", [])) as writer:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from competition.errors import exit_status, one_of
+from competition.base.errors import exit_status, one_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,18 +21,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from competition.data.built_in import find_challenge
-from competition.data.challenge import OpenChallenge
+from competition.auditing.search import KINDS, TEST, Part, Relations, find_relations, part_of
+from competition.auditing.shortcuts import explained, shuffled_control
+from competition.base.errors import exit_status
+from competition.base.terminal import Tracker
+from competition.data.challenge import Challenge
+from competition.data.find import find_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.groups import components
 from competition.data.hashing import hash_bytes, hash_tokens, mix
-from competition.data.relations import KINDS, TEST, Part, Relations, find_relations, part_of
 from competition.data.store import Store
 from competition.data.tokens import decode, reverse_complement
-from competition.errors import exit_status
-from competition.judging.metrics import UndefinedMetric, pearson
-from competition.judging.shortcuts import explained, shuffled_control
-from competition.training.progress import Tracker
+from competition.metrics.metrics import UndefinedMetric, pearson
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}
@@ -59,7 +59,7 @@ class Finding:
 class Rows:
     """The rows of a challenge and the sequences they stand for in the search for relatives."""
 
-    opened: OpenChallenge
+    opened: Challenge
     folds: FoldTable
     parts: tuple[Part, ...]
     train_entry: np.ndarray  # (N,)
@@ -83,11 +83,11 @@ class Rows:
         raise AssertionError(entry)
 
 
-def audit(opened: OpenChallenge, *, num_folds: int | None = None, quiet: bool = True) -> list[Finding]:
+def audit(opened: Challenge, *, num_folds: int | None = None, quiet: bool = True) -> list[Finding]:
     """Return the findings of every check; folds are those of a run (four, or as many as the rows declare)."""
     train = opened.train
     num_folds = num_folds or (train.rows["fold"].nunique() if "fold" in train.rows else 4)
-    folds = fold_table(train, opened.challenge, num_folds, cache=opened.folder / "cache")
+    folds = fold_table(train, opened.declaration, num_folds, cache=opened.folder / "cache")
     part, train_entry = part_of(train, folds.fold)
     parts, test_entry = [part], None
     if opened.test is not None:
@@ -139,14 +139,14 @@ def _across_folds(rows: Rows, across: Relations, anywhere: Relations) -> Finding
     return Finding("training rows with a relative in another fold", PASS, text, examples)
 
 
-def _severity(kind: np.ndarray, opened: OpenChallenge) -> str:
+def _severity(kind: np.ndarray, opened: Challenge) -> str:
     """Return the verdict on rows by the kind (N,) of their relative, -1 for none.
 
     One sequence in many rows is meant so where other inputs tell them apart, as the cell types of a gene.
     """
     if (kind < 0).all():
         return PASS
-    leaking = kind >= (1 if opened.challenge.inputs else 0)
+    leaking = kind >= (1 if opened.declaration.inputs else 0)
     return FAIL if np.count_nonzero(leaking) >= FEW * len(kind) else WARN
 
 
@@ -214,9 +214,9 @@ def _fold_sizes(folds: FoldTable) -> Finding:
     return Finding("fold sizes", WARN if sizes.max() > UNEVEN * fair else PASS, text)
 
 
-def _targets(opened: OpenChallenge) -> Iterator[Finding]:
+def _targets(opened: Challenge) -> Iterator[Finding]:
     """Judge whether there is anything to predict."""
-    for target, values in zip(opened.challenge.targets, np.asarray(opened.train.target).T, strict=True):
+    for target, values in zip(opened.declaration.targets, np.asarray(opened.train.target).T, strict=True):
         if values.min() == values.max():
             yield Finding(f"target {target.name}", FAIL, f"is {values[0]:.6g} in every training row")
 
@@ -301,10 +301,10 @@ def _run(options: argparse.Namespace) -> int:
     return int(any(finding.verdict == FAIL for finding in findings))
 
 
-def _show(opened: OpenChallenge, findings: Sequence[Finding]) -> None:
+def _show(opened: Challenge, findings: Sequence[Finding]) -> None:
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     num_test = 0 if opened.test is None else len(opened.test)
-    title = f"{opened.challenge.name}: {len(opened.train):,} training rows, {num_test:,} test rows"
+    title = f"{opened.declaration.name}: {len(opened.train):,} training rows, {num_test:,} test rows"
     table = Table("", "check", "found", title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for finding in findings:
         table.add_row(finding.verdict, finding.check, finding.text, style=COLOURS[finding.verdict])

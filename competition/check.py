@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from competition.errors import exit_status
+from competition.base.errors import exit_status
 
 MARKS = {True: "ok  ", False: "FAIL", None: "skip"}
 
@@ -33,7 +33,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Print a line for each check; return 0 where none fails."""
     # Imported here: torch takes seconds, and --help should not.
     from competition.contract.checks import make_checks
-    from competition.data.built_in import find_challenge
+    from competition.data.find import find_challenge
     from competition.training.processes import make_accelerator
     from competition.training.solution import configure, load_solution, setting
 
@@ -42,9 +42,9 @@ def check(arguments: argparse.Namespace) -> int:
     name = arguments.challenge or setting(solution.Config(), "challenge")
     opened = find_challenge(name, arguments.data)
     config, _ = configure(
-        solution, len(opened.train), settings=arguments.set, tuned_for=opened.challenge.name
+        solution, len(opened.train), settings=arguments.set, tuned_for=opened.declaration.name
     )
-    print(f"{solution.name} on {opened.challenge.name}, {device}", flush=True)
+    print(f"{solution.name} on {opened.declaration.name}, {device}", flush=True)
     failed = False
     for finding in make_checks(solution, opened, config, device=device, seconds=arguments.seconds):
         print(f"{MARKS[finding.ok]}  {finding.name:<16}  {finding.message}".rstrip(), flush=True)

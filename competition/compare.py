@@ -19,17 +19,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from competition.data.built_in import find_challenge
-from competition.data.challenge import OpenChallenge
-from competition.data.store import file_digest
+from competition.base.errors import InputError, exit_status
+from competition.base.files import file_digest
+from competition.data.challenge import Challenge, target_names
+from competition.data.find import find_challenge
 from competition.data.tokens import decode
-from competition.errors import InputError, exit_status
 from competition.judging.answers import Answers, count_look, read_answers
 from competition.judging.bootstrap import bayes_factor, interval, spell_tie, surely_better
 from competition.judging.formats import read_predictions
 from competition.judging.scoring import USAGES, match, report_array
 from competition.judging.uncertainty import known, notes, resample_scores
-from competition.submission import target_names
 
 PIPED_WIDTH = 200  # where there is no terminal, nothing is cut
 SHOWN_BASES = 60  # of a long sequence
@@ -45,7 +44,7 @@ def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str)
     reports = [report_array(answers, each, [usage]).scores[usage] for each in (first, second)]
     draws = resample_scores(answers, [first, second], usage)
     lines = []
-    for score in answers.challenge.scores:
+    for score in answers.declaration.scores:
         if score.name not in reports[0] or score.name not in reports[1]:
             continue
         sign = 1 if score.direction == "maximize" else -1
@@ -53,14 +52,14 @@ def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str)
         values = [report[score.name] for report in reports]
         gain = sign * (values[1] - values[0])
         leader, lead = ("B", gains) if gain >= 0 else ("A", -gains)
-        better = leader if surely_better(lead, answers.challenge.tie_bayes_factor) else ""
+        better = leader if surely_better(lead, answers.declaration.tie_bayes_factor) else ""
         lines.append((score.name, *values, gain, *interval(gains), bayes_factor(lead), better))
     columns = ["score", "A", "B", "gain of B", "low", "high", "Bayes factor", "better"]
     return pd.DataFrame(lines, columns=columns)
 
 
 def disagreements(
-    challenge: OpenChallenge, answers: Answers, first: np.ndarray, second: np.ndarray, usage: str, count: int
+    challenge: Challenge, answers: Answers, first: np.ndarray, second: np.ndarray, usage: str, count: int
 ) -> pd.DataFrame:
     """Return the rows of a usage whose predictions differ most, in spreads of A's, with the public truth."""
     public = answers.subsets["all"].public
@@ -72,12 +71,12 @@ def disagreements(
     frame = {"A": first[rows, target], "B": second[rows, target]}
     if usage != "private":
         frame["truth"] = np.where(public[rows], answers.truth[rows, target], np.nan)
-    names = np.array(target_names(answers.challenge))[target]
+    names = np.array(target_names(answers.declaration))[target]
     sequences = _sequences(challenge, answers.ids[rows])
     return pd.DataFrame({"id": answers.ids[rows], "target": names, **frame, "sequence": sequences})
 
 
-def _sequences(challenge: OpenChallenge, ids: pd.Index) -> list[str]:
+def _sequences(challenge: Challenge, ids: pd.Index) -> list[str]:
     """Return the sequences of some test rows, long ones cut."""
     assert challenge.test is not None
     place = pd.Index(challenge.test.rows["id"]).get_indexer(ids)
@@ -115,7 +114,7 @@ def _run(options: argparse.Namespace) -> None:
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(f"A  {options.first}")
     console.print(f"B  {options.second}")
-    console.print(f"{challenge.challenge.name}, {usage} answers")
+    console.print(f"{challenge.declaration.name}, {usage} answers")
     if usage != "public" and has["private"]:
         evaluations = max([count_look(challenge.folder, file_digest(path)) for path in paths])
         console.print(f"counted as private-set evaluations, of which there were {evaluations:,} by now")
@@ -125,7 +124,7 @@ def _run(options: argparse.Namespace) -> None:
     primary = lines.iloc[0]
     better = {"A": "A is better than B", "B": "B is better than A"}
     verdict = better.get(primary["better"], "the rows do not tell which is better")
-    console.print(f"{primary['score']}: {verdict} (a tie: {spell_tie(answers.challenge.tie_bayes_factor)})")
+    console.print(f"{primary['score']}: {verdict} (a tie: {spell_tie(answers.declaration.tie_bayes_factor)})")
     console.print(_rows(disagreements(challenge, answers, first, second, usage, options.rows)))
 
 

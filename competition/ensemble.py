@@ -11,126 +11,30 @@ result is a submission like any other; `python -m competition.submission verify`
 """
 
 import argparse
-import hashlib
-import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from competition.data.built_in import find_challenge
-from competition.data.challenge import OpenChallenge
-from competition.errors import InputError, exit_status
+from competition.base.errors import InputError, exit_status
+from competition.blending.blend import METHODS
+from competition.blending.members import Members, choose_files, read_members
+from competition.blending.moments import with_rank_mean
+from competition.blending.nested import Verdict, choose, judge
+from competition.blending.submit import submit
+from competition.board.score_table import score_table
+from competition.board.views import write_leaderboard
+from competition.data.find import find_challenge
 from competition.judging.answers import has_answers
-from competition.judging.blend import METHODS
-from competition.judging.board import read_board
 from competition.judging.bootstrap import Gain
-from competition.judging.manifest import Manifest, declare, read_manifest
-from competition.judging.metrics import fitting
-from competition.judging.moments import with_rank_mean
-from competition.judging.nested import Blend, Verdict, judge
-from competition.judging.recipe import Member, Recipe, make_recipe
-from competition.judging.scoring import score_submission
-from competition.judging.views import write_leaderboard
-from competition.score import score_table
-from competition.submission import read_submission, target_names, test_ids, write_submission
+from competition.judging.record import score_submission
 
 PIPED_WIDTH = 160  # where there is no terminal
 SHOWN_SIZES = 12
-DIGITS = 1e-8  # relative: a submission holds nine digits
-
-
-class Members(NamedTuple):
-    """Submissions to one challenge with what their runs predicted out of fold, in the same order of rows."""
-
-    manifests: tuple[Manifest, ...]
-    oof: np.ndarray  # (M, N, T)
-    test: np.ndarray  # (M, K, T)
-    truth: np.ndarray  # (N, T)
-    fold: np.ndarray  # (N,) from 0
-    group: np.ndarray | None = None  # (N,) dependent rows, drawn whole
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{each.solution}-{each.run}" for each in self.manifests]
-
-
-def choose_files(
-    challenge: OpenChallenge, submissions: Path, members: Sequence[Path], top: int
-) -> list[Path]:
-    """Return the submissions that are asked for: those named, or the best out of fold by the first score.
-
-    Test scores take no part, not even where out-of-fold scores are equal. A composite score is stood in for
-    by its metric on all rows.
-    """
-    if members:
-        return list(members)
-    folder, primary = submissions / challenge.challenge.name, challenge.challenge.primary
-    board = read_board(folder) if folder.is_dir() else None
-    sign = -1 if primary.direction == "maximize" else 1
-    ranked = []
-    for manifest in (row.manifest for row in board.rows) if board else ():
-        value = manifest.oof.get(primary.name, manifest.oof.get(primary.metric))
-        fits = manifest.kind == "solution" and manifest.train_digest == challenge.challenge.train_digest
-        if fits and value is not None and not manifest.collapsed:
-            ranked.append((sign * value, f"{manifest.solution}-{manifest.run}.csv"))
-    return [folder / name for _, name in sorted(ranked)[:top]]
-
-
-def read_members(paths: Sequence[Path], challenge: OpenChallenge, runs: Path) -> Members:
-    """Read members; InputError where two are not of the same rows and folds, or a run is not here."""
-    if len(paths) < 2:
-        raise InputError(f"an ensemble of {len(paths)} submissions; wanted two or more")
-    manifests = tuple(read_manifest(path.with_suffix(".json")) for path in paths)
-    for path, manifest in zip(paths, manifests, strict=True):
-        same = {"train_digest": challenge.challenge.train_digest, "fold_digest": manifests[0].fold_digest}
-        for name, wanted in same.items():
-            if getattr(manifest, name) != wanted:
-                raise InputError(f"{path} has another {name} than the others; wanted the same rows and folds")
-    targets = target_names(challenge.challenge)
-    frames = [_read_oof(runs, manifest, challenge) for manifest in manifests]
-    for path, frame in zip(paths, frames, strict=True):
-        if (frame[targets].nunique() < 2).any():
-            raise InputError(f"{path}: its out-of-fold predictions do not vary; wanted other members")
-    tests = [read_submission(path, challenge) for path in paths]
-    return Members(
-        manifests,
-        np.stack([frame[targets].to_numpy(np.float64) for frame in frames]),
-        np.stack(tests),
-        np.asarray(challenge.train.target, dtype=np.float64),
-        frames[0]["fold"].to_numpy(np.int64),
-        challenge.train.rows["group"].to_numpy(str) if "group" in challenge.train.rows else None,
-    )
-
-
-def _read_oof(runs: Path, manifest: Manifest, challenge: OpenChallenge) -> pd.DataFrame:
-    path = runs / manifest.challenge / manifest.solution / manifest.run / "oof.csv"
-    if not path.exists():
-        raise InputError(f"{path} is not here; an ensemble needs the out-of-fold predictions of every member")
-    frame = pd.read_csv(path, dtype={"id": str})
-    if frame["id"].tolist() != challenge.train.rows["id"].tolist():
-        raise InputError(f"{path} is not of the training rows of {manifest.challenge!r}")
-    return frame
-
-
-def choose(verdict: Verdict, wanted: str) -> Blend:
-    """Return the blend of a name; for auto the best one surely better than the plain mean, or that mean."""
-    if wanted == "smallest":
-        return verdict.smallest
-    if wanted != "auto":
-        return next(blend for blend in verdict.blends if blend.method == wanted)
-    plain = verdict.blends[0]
-    blends = (*verdict.blends, *verdict.growing)
-    gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in blends]
-    sure = [(gain.value, blend) for gain, blend in gains if gain.sure]
-    return max(sure, key=lambda each: each[0], default=(0.0, plain))[1]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,12 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     challenge = find_challenge(options.challenge, options.data)
-    if not challenge.challenge.ensembles:
-        raise InputError(f"{challenge.challenge.name!r} forbids ensembles")
-    name = challenge.challenge.name
+    if not challenge.declaration.ensembles:
+        raise InputError(f"{challenge.declaration.name!r} forbids ensembles")
+    name = challenge.declaration.name
     paths = choose_files(challenge, options.submissions, options.members, options.top)
     members = read_members(paths, challenge, options.runs)
-    metric = challenge.challenge.primary.metric
+    metric = challenge.declaration.primary.metric
     columns = with_rank_mean(members.oof)
     verdict = judge(metric, columns, members.truth, members.fold, members.group)
     chosen = choose(verdict, options.take)
@@ -173,76 +77,9 @@ def _run(options: argparse.Namespace) -> None:
     path = submit(options.submissions / name, challenge, members, chosen, verdict.judge.predict(chosen.lines))
     if has_answers(challenge):
         judged = score_submission(path, challenge)
-        console.print(score_table(judged, challenge.challenge.scores, f"{path.stem} on {name}"))
+        console.print(score_table(judged, challenge.declaration.scores, f"{path.stem} on {name}"))
     write_leaderboard(options.submissions)
     console.print(f"submission {path}", soft_wrap=True)
-
-
-def submit(folder: Path, challenge: OpenChallenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:
-    """Write the blend as a submission with a manifest, unless the same predictions were submitted before.
-
-    oof (N, T) are its predictions by nested folds.
-    """
-    sources = [Member(each.solution, each.run, each.csv_sha256) for each in members.manifests]
-    recipe = make_recipe(blend.method, blend.line, sources)
-    used = [sources.index(member) for member in recipe.members]
-    predictions = recipe(members.test[used])
-    before = _submitted(folder, challenge, members, predictions)
-    if before is not None:
-        print(f"{before} holds the same predictions already: no second submission is written")
-        return before
-    manifest = _manifest(challenge, members, recipe, used, oof)
-    path = folder / f"ensemble-{manifest.run}.csv"
-    write_submission(path, test_ids(challenge), predictions, target_names(challenge.challenge), manifest)
-    return path
-
-
-def _submitted(
-    folder: Path, challenge: OpenChallenge, members: Members, predictions: np.ndarray
-) -> Path | None:
-    """Return the member, or the ensemble submitted before, that holds these predictions (K, T)."""
-    board = read_board(folder)
-    ensembles = [row.manifest for row in board.rows if row.manifest.kind == "ensemble"] if board else []
-    files = [
-        folder / f"ensemble-{each.run}.csv" for each in ensembles if each.challenge_digest == challenge.digest
-    ]
-    known = [(folder / f"{name}.csv", test) for name, test in zip(members.names, members.test, strict=True)]
-    known += [(path, read_submission(path, challenge)) for path in files]
-    return next((path for path, other in known if np.allclose(predictions, other, rtol=DIGITS, atol=0)), None)
-
-
-def _manifest(
-    challenge: OpenChallenge, members: Members, recipe: Recipe, used: Sequence[int], oof: np.ndarray
-) -> Manifest:
-    from competition.training.runs import command_line  # torch takes seconds
-
-    stamp = datetime.now(UTC)
-    config = recipe.to_config()
-    salt = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
-    folds = [members.fold == fold for fold in range(int(members.fold.max()) + 1)]
-    metrics = fitting(members.truth)
-    manifests = [members.manifests[number] for number in used]
-    return Manifest(
-        challenge=challenge.challenge.name,
-        challenge_digest=challenge.digest,
-        solution="ensemble",
-        run=f"{stamp:%Y%m%d-%H%M%S}-{salt}",
-        created=stamp.isoformat(timespec="seconds"),
-        kind="ensemble",
-        train_digest=challenge.challenge.train_digest,
-        declared=declare(challenge.challenge),
-        command=command_line(),
-        config=config,
-        oof={name: metric.function(members.truth, oof) for name, metric in metrics.items()},
-        fold_scores={
-            name: [metric.function(members.truth[rows], oof[rows]) for rows in folds]
-            for name, metric in metrics.items()
-        },
-        num_parameters=sum(each.num_parameters or 0 for each in manifests),
-        train_seconds=sum(each.train_seconds or 0 for each in manifests),
-        fold_digest=manifests[0].fold_digest,
-        notes="out-of-fold scores are nested: each fold by the weights that the others choose",
-    )
 
 
 def _methods(verdict: Verdict) -> Table:

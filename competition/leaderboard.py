@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from competition import toml
-from competition.errors import exit_status
-from competition.judging.board import caption, notes, read_boards
-from competition.judging.page import to_page
-from competition.judging.views import FILE, to_csv, to_table, write_leaderboard
+from competition.base.errors import exit_status
+from competition.base.files import write_text
+from competition.board.board import caption, notes, read_boards
+from competition.board.page import to_page
+from competition.board.views import FILE, to_csv, to_table, write_leaderboard
 
 PIPED_WIDTH = 300  # where there is no terminal, nothing is left out
 
@@ -45,10 +45,10 @@ def _show(options: argparse.Namespace) -> None:
     if options.write:
         print(write_leaderboard(options.submissions))
     if options.html is not None:
-        toml.write_text(options.html, to_page([board for board in boards if board.rows]))
+        write_text(options.html, to_page([board for board in boards if board.rows]))
         print(options.html)
     if options.csv is not None:
-        toml.write_text(options.csv, to_csv(boards))
+        write_text(options.csv, to_csv(boards))
         print(options.csv)
 
 

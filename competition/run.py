@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from competition.errors import exit_status
+from competition.base.errors import exit_status
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--run-id", help="name of the run folder (default: date, time and a hash)")
     add("--init", type=Path, metavar="RUN", help="start each fold from the weights of this run's same fold")
     add(
-        "--keep-out",
+        "--exclude-homologs-of",
         metavar="CHALLENGE",
         help="train on no relative of any row of this challenge, which a later run is to be scored on",
     )
@@ -61,14 +61,14 @@ class Origins(NamedTuple):
     """What a run starts from besides the challenge: for its record, and the training rows (N,) kept out."""
 
     record: dict[str, Any]
-    kept_out: Any
+    excluded: Any
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Train the folds, predict, submit, score and show: the whole program, in order."""
     # Imported here: torch takes seconds, and --help should not.
     from competition.contract.checks import require_contract
-    from competition.data.built_in import find_challenge
+    from competition.data.find import find_challenge
     from competition.data.folds import fold_table
     from competition.training import report, runs
     from competition.training.cross_validation import Job, cross_validate, write_oof
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
         opened = find_challenge(
             arguments.challenge or setting(solution.Config(), "challenge"), arguments.data
         )
-        folds = fold_table(opened.train, opened.challenge, arguments.folds, cache=opened.folder / "cache")
+        folds = fold_table(opened.train, opened.declaration, arguments.folds, cache=opened.folder / "cache")
         origins = find_origins(arguments, opened, folds)
     num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
     config, changes = configure(
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> None:
         num_rows,
         settings=arguments.set,
         published=arguments.published,
-        tuned_for=opened.challenge.name,
+        tuned_for=opened.declaration.name,
     )
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
@@ -97,19 +97,19 @@ def run(arguments: argparse.Namespace) -> None:
         solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
         fold_digest=folds.digest, **origins.record,
     )  # fmt: skip
-    parent = arguments.runs / opened.challenge.name / solution.name
+    parent = arguments.runs / opened.declaration.name / solution.name
     names = {"resume": arguments.resume, "run_id": arguments.run_id}
     with runs.open_run(parent, record, solution, accelerator, **names) as this:
         if accelerator.is_main_process:
             report.announce(record, changes, opened, this.folder)
         job = Job(
             solution, opened, config, folds, this.folder, arguments.seed, accelerator, arguments.save_seconds,
-            init=arguments.init, kept_out=origins.kept_out,
+            init=arguments.init, excluded=origins.excluded,
         )  # fmt: skip
         predictions = cross_validate(job)
         if accelerator.is_main_process:
             oof = write_oof(job, predictions)
-            path = arguments.submissions / opened.challenge.name / f"{solution.name}-{this.id}.csv"
+            path = arguments.submissions / opened.declaration.name / f"{solution.name}-{this.id}.csv"
             manifest = report.make_manifest(record, this, opened, folds, predictions)
             manifest = submit(path, opened, predictions, manifest)
             written = path if opened.test is not None else path.with_suffix(".json")
@@ -122,21 +122,21 @@ def run(arguments: argparse.Namespace) -> None:
 
 def find_origins(arguments: argparse.Namespace, opened: Any, folds: Any) -> Origins:
     """Check what the models start from, and find the rows they must not see."""
-    from competition.data.built_in import find_challenge
-    from competition.data.kinship import rows_to_keep_out
+    from competition.data.find import find_challenge
+    from competition.data.homology import homologous_rows
     from competition.training.pretrained import require_unseen
 
     record: dict[str, Any] = {}
-    kept_out = None
+    excluded = None
     if arguments.init is not None:
         before = require_unseen(arguments.init, opened, folds, arguments.data)
         record |= {"init": str(arguments.init), "init_digest": before["source_digest"]}
-    if arguments.keep_out is not None:
-        other = find_challenge(arguments.keep_out, arguments.data)
-        kept_out = rows_to_keep_out(opened, other)
-        record |= {"keep_out": arguments.keep_out, "keep_out_digest": other.digest}
-        print(f"kept out   {kept_out.sum():,} training rows, relatives of rows of {arguments.keep_out}")
-    return Origins(record, kept_out)
+    if arguments.exclude_homologs_of is not None:
+        other = find_challenge(arguments.exclude_homologs_of, arguments.data)
+        excluded = homologous_rows(opened, other)
+        record |= {"exclude_homologs_of": arguments.exclude_homologs_of, "excluded_digest": other.digest}
+        print(f"excluded   {excluded.sum():,} training rows, homologs of rows of {other.declaration.name}")
+    return Origins(record, excluded)
 
 
 def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
@@ -144,16 +144,17 @@ def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
 
     A challenge without a test set has no CSV; its manifest stands on the board with the out-of-fold score.
     """
+    from competition.board.views import write_leaderboard
+    from competition.data.challenge import target_names, test_ids
     from competition.judging.answers import has_answers
     from competition.judging.manifest import read_manifest, write_manifest
-    from competition.judging.scoring import score_submission
-    from competition.judging.views import write_leaderboard
-    from competition.submission import target_names, test_ids, write_submission
+    from competition.judging.record import score_submission
+    from competition.judging.submission import write_submission
 
     if opened.test is None:
         manifest = write_manifest(path, manifest)
     else:
-        ids, targets = test_ids(opened), target_names(opened.challenge)
+        ids, targets = test_ids(opened), target_names(opened.declaration)
         manifest = write_submission(path, ids, predictions.test, targets, manifest)
         if has_answers(opened) and not manifest.collapsed:
             score_submission(path, opened)

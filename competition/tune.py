@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from competition.errors import InputError, exit_status, resumable
+from competition.base.errors import InputError, exit_status, resumable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,8 +77,8 @@ def tune(arguments: argparse.Namespace) -> None:
 
 def search(bench: Bench, base: Any, arguments: argparse.Namespace) -> None:
     """Run the trials that are still to be run, show them and judge the best."""
-    from competition.training import study as studies
     from competition.training.processes import share_object
+    from competition.tuning import study as studies
 
     study = open_study(bench, base, arguments) if bench.accelerator.is_main_process else None
     if not share_object(study is not None and studies.has_defaults(study)):
@@ -98,7 +98,7 @@ def search(bench: Bench, base: Any, arguments: argparse.Namespace) -> None:
 
 def set_up(arguments: argparse.Namespace) -> tuple[Bench, Any]:
     """Load the solution and the challenge, and return the bench and the default Config."""
-    from competition.data.built_in import find_challenge
+    from competition.data.find import find_challenge
     from competition.data.folds import fold_table
     from competition.training.processes import make_accelerator
     from competition.training.solution import coerce, configure, load_solution, parse_setting, setting
@@ -112,11 +112,13 @@ def set_up(arguments: argparse.Namespace) -> tuple[Bench, Any]:
     with accelerator.main_process_first():
         name = arguments.challenge or setting(solution.Config(), "challenge")
         opened = find_challenge(name, arguments.data)._replace(test=None)  # tuning has no use for test rows
-        folds = fold_table(opened.train, opened.challenge, arguments.folds + 1, cache=opened.folder / "cache")
+        folds = fold_table(
+            opened.train, opened.declaration, arguments.folds + 1, cache=opened.folder / "cache"
+        )
     num_rows = len(opened.train) * (arguments.folds - 1) // (arguments.folds + 1)
     base, _ = configure(solution, num_rows, settings=arguments.set, tuned_for=None)
     fixed = {k: coerce(solution.Config, k, v) for k, v in map(parse_setting, arguments.set)}
-    parent = arguments.runs / opened.challenge.name / solution.name
+    parent = arguments.runs / opened.declaration.name / solution.name
     bench = Bench(solution, opened, folds, fixed, parent, arguments.seed, accelerator)
     return bench._replace(folder=parent / f"tune-{identify(bench, base)[1]}"), base
 
@@ -125,7 +127,7 @@ def identify(bench: Bench, base: Any) -> tuple[dict[str, Any], str]:
     """Return what the scores of a study depend on, and a short name for it."""
     identity = {
         "solution": bench.solution.name,
-        "challenge": bench.opened.challenge.name,
+        "challenge": bench.opened.declaration.name,
         "challenge_digest": bench.opened.digest,
         "source_digest": bench.solution.digest,
         "fold_digest": bench.folds.digest,
@@ -139,11 +141,11 @@ def identify(bench: Bench, base: Any) -> tuple[dict[str, Any], str]:
 
 def open_study(bench: Bench, base: Any, arguments: argparse.Namespace) -> Any:
     """Open the study, new or as it was left."""
-    from competition.training import study as studies
+    from competition.tuning import study as studies
 
     identity, _ = identify(bench, base)
     bench.folder.joinpath("study.json").write_text(json.dumps(identity, indent=1) + "\n")
-    maximize = bench.opened.challenge.primary.direction == "maximize"
+    maximize = bench.opened.declaration.primary.direction == "maximize"
     study = studies.open_study(bench.folder, identity, maximize=maximize, storage=arguments.storage)
     if arguments.storage is None and (killed := studies.restart_killed(study)):
         print(f"killed before: {killed}, to be run again")
@@ -157,7 +159,7 @@ def next_trial(study: Any, base: Any, bench: Bench, wanted: int) -> tuple[Any, d
         return None, None
     import optuna
 
-    from competition.training import study as studies
+    from competition.tuning import study as studies
 
     while len(studies.finished(study)) < wanted:
         trial = studies.ask(study, bench.seed)
@@ -228,9 +230,9 @@ def fit_and_score(bench: Bench, config: Any, fold: int) -> float:
 
 
 def primary_metric(bench: Bench) -> Any:
-    from competition.judging.metrics import METRICS
+    from competition.metrics.metrics import METRICS
 
-    return METRICS[bench.opened.challenge.primary.metric]
+    return METRICS[bench.opened.declaration.primary.metric]
 
 
 def fit(bench: Bench, config: Any, fold: int) -> Any:
@@ -241,10 +243,10 @@ def fit(bench: Bench, config: Any, fold: int) -> Any:
 
     fields = json.dumps(dataclasses.asdict(config), sort_keys=True, default=str)
     folder = bench.folder / hashlib.sha256(fields.encode()).hexdigest()[:12]
-    kept_out = bench.folds.fold == bench.aside if fold != bench.aside else None
+    excluded = bench.folds.fold == bench.aside if fold != bench.aside else None
     job = Job(
         bench.solution, bench.opened, config, bench.folds, folder, bench.seed, bench.accelerator,
-        quiet=True, kept_out=kept_out,
+        quiet=True, excluded=excluded,
     )  # fmt: skip
     if bench.accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
@@ -271,8 +273,8 @@ def show_trials(study: Any) -> dict[str, Any] | None:
     from rich.console import Console
     from rich.table import Table
 
-    from competition.training import study as studies
     from competition.training.solution import describe
+    from competition.tuning import study as studies
 
     sign = -1 if study.direction.name == "MAXIMIZE" else 1
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -307,7 +309,7 @@ def judge(bench: Bench, base: Any, changes: dict[str, Any], study: Any) -> None:
     if study is None:
         return
     rows = bench.folds.fold == bench.aside
-    score = bench.opened.challenge.primary
+    score = bench.opened.declaration.primary
     gain = paired_gain(
         score.metric, np.asarray(bench.opened.train.target)[rows], first, second,
         higher_is_better=score.direction == "maximize", group=bench.folds.key[rows], seed=bench.seed,
@@ -318,7 +320,7 @@ def judge(bench: Bench, base: Any, changes: dict[str, Any], study: Any) -> None:
         print("the lead is within noise; tuned.toml is left as it is")
         return
     note = f"{study.study_name}, {len(study.trials)} trials; gain on rows set aside {text}"
-    path = write_tuned(bench.solution.folder, bench.opened.challenge.name, changes, note)
+    path = write_tuned(bench.solution.folder, bench.opened.declaration.name, changes, note)
     print(f"written to {path}; --published leaves it out")
 
 

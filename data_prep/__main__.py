@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from competition.errors import exit_status, one_of
+from competition.base.errors import exit_status, one_of
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,11 +21,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.base.errors import InputError, one_of
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import StoreWriter
 from competition.data.tokens import encode
-from competition.errors import InputError, one_of
-from data_prep.two_columns import open_bytes
+from competition.data.writer import ChallengeWriter, create_challenge
+from data_prep.reading.files import open_bytes
 
 MARKS = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9me3")
 NUM_BINS = 100  # of 100 bp each, around the start site
@@ -82,18 +83,18 @@ def prepare(options: argparse.Namespace) -> None:
                     counts[split] += int((genes.split == split).sum())
         if counts["test"]:
             writer.write_answers(pd.concat(answers)[["id", "label", "usage", "group"]])
-            writer.write_subsets(subsets(pd.concat(answers), writer.challenge))
+            writer.write_subsets(subsets(pd.concat(answers), writer.declaration))
     cells = len({part.cell for part in parts})
     train = counts["train"] + counts["valid"]
     print(f"{folder}: {cells} cells, {train:,} training rows, {counts['test']:,} test rows")
 
 
-def declare(name: str, parts: list[Part]) -> Challenge:
+def declare(name: str, parts: list[Part]) -> Declaration:
     """Return the declaration; with several cells that have a test file, a score is the mean over them."""
     tested = sorted({part.cell for part in parts if part.split == "test"})
     cells = tested if len(tested) > 1 and {part.cell for part in parts} == set(tested) else []
     weights = dict.fromkeys(cells, 1.0)
-    return Challenge(
+    return Declaration(
         name=name,
         title="High or low expression from histone marks",
         source="Singh et al., Bioinformatics 2016 (DeepChrome); Roadmap Epigenomics; Zenodo 2652278",
@@ -286,7 +287,7 @@ def add_sequence(store: StoreWriter) -> None:
         store.append_sequences(*encode(["N"]))
 
 
-def subsets(answers: pd.DataFrame, challenge: Challenge) -> pd.DataFrame:
+def subsets(answers: pd.DataFrame, declaration: Declaration) -> pd.DataFrame:
     """Return which test row is in which cell's subset."""
-    rows = answers[answers.cell.isin(list(challenge.subsets))]
+    rows = answers[answers.cell.isin(list(declaration.subsets))]
     return pd.DataFrame({"subset": rows.cell, "id": rows.id, "reference": ""})

@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.base.errors import InputError
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import decode
-from competition.errors import InputError
-from data_prep.two_columns import Block, open_bytes, read_two_columns
+from competition.data.writer import ChallengeWriter, create_challenge
+from data_prep.reading.files import open_bytes
+from data_prep.reading.two_columns import Block, read_two_columns
 
 FLANK = 150  # plasmid bases kept on either side of the stored sequence
 INSERT_MARK = "N" * 80  # where the plasmid's sequence holds the insert
@@ -70,7 +72,7 @@ def prepare(options: argparse.Namespace) -> None:
     print(f"{folder}: {num_train:,} training rows, {len(sequences):,} test rows, {known:,} answers known")
 
 
-def declare(name: str, left: str, right: str) -> Challenge:
+def declare(name: str, left: str, right: str) -> Declaration:
     """Return the declaration: the two official scores, and every subset's own."""
     scores = [
         Score("pearson_score", "r2", "maximize", 0, 1, weights=WEIGHTS),
@@ -81,7 +83,7 @@ def declare(name: str, left: str, right: str) -> Challenge:
             Score(f"{metric}_{subset}".removesuffix("_all"), metric, "maximize", -1, 1, subset=subset)
             for subset in WEIGHTS
         ]
-    return Challenge(
+    return Declaration(
         name=name,
         title="DREAM 2022: predicting gene expression using millions of random promoter sequences",
         source="Rafi et al., Nature Biotechnology 2024; Zenodo 10633252",

@@ -22,12 +22,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.base.errors import InputError, one_of
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import StoreWriter
-from competition.errors import InputError, one_of
-from data_prep.genome import Genome, open_genome
-from data_prep.table import read_pieces
-from data_prep.two_columns import open_bytes
+from competition.data.writer import create_challenge
+from data_prep.reading.delimited import read_pieces
+from data_prep.reading.fasta import Genome, open_genome
+from data_prep.reading.files import open_bytes
 
 OFFSET = 1e-4  # added before the logarithm (ExPecto, Zhou et al. 2018)
 STARTS = ("CAGE_representative_TSS", "TSS")
@@ -90,10 +91,10 @@ def prepare(options: argparse.Namespace) -> None:
     print(f"{folder}: {(~test).sum():,} training rows, {test.sum():,} test rows, {stop - start:,} bases each")
 
 
-def declare(name: str, measured: Expression, window: tuple[int, int]) -> Challenge:
+def declare(name: str, measured: Expression, window: tuple[int, int]) -> Declaration:
     """Return the declaration: means over the tissues of the usual scores."""
     infinite, unit = float("inf"), f"ln({measured.unit} + 1e-4)"
-    return Challenge(
+    return Declaration(
         name=name,
         title=f"Expression of human genes in {len(measured.tissues)} tissues",
         source="Zhou et al., Nature Genetics 2018 (ExPecto); GTEx",

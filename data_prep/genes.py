@@ -13,10 +13,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, Score, Target, create_challenge
-from data_prep.assay import ceiling, generator
-from data_prep.gene_sequences import BLOCK_GENES, GC_SPREAD, MEAN_GC, Planted, draw_genes, site_table
-from data_prep.thermodynamics import DECIMALS
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.writer import create_challenge
+from data_prep.simulation.assay import ceiling, generator
+from data_prep.simulation.gene_sequences import (
+    BLOCK_GENES,
+    GC_SPREAD,
+    MEAN_GC,
+    Planted,
+    draw_genes,
+    site_table,
+)
+from data_prep.simulation.thermodynamics import DECIMALS
 
 LEFT, RIGHT = 70_000, 25_000  # bases before and after the TSS
 FEATURES = (
@@ -99,10 +107,10 @@ def draw_blocks(count: int, *, seed: int, part: str, chromosomes: tuple[str, ...
         yield Block(each.tokens, half_life, truth, label, names, each.planted)
 
 
-def declare(ceiling: dict[str, float]) -> Challenge:
+def declare(ceiling: dict[str, float]) -> Declaration:
     """Return the declaration: plain correlations and errors."""
     infinite = float("inf")
-    return Challenge(
+    return Declaration(
         name="genes",
         title="Simulated genes with long promoters",
         source="simulated by data_prep.genes; features after Agarwal and Shendure, Cell Reports 2020",

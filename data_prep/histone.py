@@ -14,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, Score, Target, create_challenge
-from data_prep.assay import ceiling, generator
-from data_prep.gene_sequences import BLOCK_GENES, draw_bases, draw_genes
-from data_prep.thermodynamics import DECIMALS
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.writer import create_challenge
+from data_prep.simulation.assay import ceiling, generator
+from data_prep.simulation.gene_sequences import BLOCK_GENES, draw_bases, draw_genes
+from data_prep.simulation.thermodynamics import DECIMALS
 
 HALF = 5_000  # bases before the TSS, and from it on
 NUM_BINS = 100
@@ -159,7 +160,7 @@ def subset_table(test: list[Rows], names: list[list[str]]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def declare(ceiling: dict[str, float]) -> Challenge:
+def declare(ceiling: dict[str, float]) -> Declaration:
     """Return the declaration: the squared error first, as in the class competition."""
     infinite = float("inf")
     scores = [
@@ -173,7 +174,7 @@ def declare(ceiling: dict[str, float]) -> Challenge:
         Score(f"mse_{name}", "mse", "minimize", 0, infinite, subset=name, unit="squared log units")
         for name in subsets
     ]
-    return Challenge(
+    return Declaration(
         name="histone",
         title="Simulated histone marks and DNA in several cell types",
         source="simulated by data_prep.histone; layout after the class data of 50 Roadmap cell types",

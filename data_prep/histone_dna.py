@@ -25,12 +25,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.base.errors import InputError
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import ArrayWriter, StoreWriter
-from competition.errors import InputError
-from data_prep.sequence_lines import encode_line
-from data_prep.table import read_pieces
-from data_prep.two_columns import open_bytes
+from competition.data.writer import ChallengeWriter, create_challenge
+from data_prep.reading.delimited import read_pieces
+from data_prep.reading.files import open_bytes
+from data_prep.reading.letters import encode_line
 
 MARKS = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9me3")
 NUM_BINS = 100
@@ -134,7 +135,7 @@ def check_options(options: argparse.Namespace) -> None:
         )
 
 
-def declare(name: str) -> Challenge:
+def declare(name: str) -> Declaration:
     """Return the declaration: the competition's mean squared error first."""
     infinite = float("inf")
     scores = []
@@ -146,7 +147,7 @@ def declare(name: str) -> Challenge:
             Score(f"spearman{end}", "spearman", "maximize", -1, 1, subset=subset),
             Score(f"R2{end}", "R2", "maximize", -infinite, 1, subset=subset),
         ]
-    return Challenge(
+    return Declaration(
         name=name,
         title="Expression from histone marks and DNA in unseen genes and cells",
         source="Roadmap Epigenomics, as handed out in the class competition cs1850",

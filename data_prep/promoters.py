@@ -13,12 +13,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, Score, Target, create_challenge
-from competition.judging.metrics import pearson, spearman
-from data_prep.assay import START, STOP, Sites, draw_reads, generator, make_promoters, measure, rounded
-from data_prep.promoter_subsets import Heldout, make_test
-from data_prep.thermodynamics import expression
-from data_prep.yeast_factors import FACTORS
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.writer import create_challenge
+from competition.metrics.metrics import pearson, spearman
+from data_prep.simulation.assay import (
+    START,
+    STOP,
+    Sites,
+    draw_reads,
+    generator,
+    make_promoters,
+    measure,
+    rounded,
+)
+from data_prep.simulation.subsets import Heldout, make_test
+from data_prep.simulation.thermodynamics import expression
+from data_prep.simulation.yeast_factors import FACTORS
 
 # The plasmid around the adapters (Rafi et al., Nature Biotechnology 2024).
 BACKBONE_LEFT, BACKBONE_RIGHT = (
@@ -75,7 +85,7 @@ def site_table(sites: Sites, part: str) -> pd.DataFrame:
     return pd.DataFrame({"part": part, **columns, "stop": stop, "strand": strand})
 
 
-def declare(ceiling: dict[str, float]) -> Challenge:
+def declare(ceiling: dict[str, float]) -> Declaration:
     """Return the declaration: DREAM 2022's scores over this challenge's subsets."""
     scores = [
         Score("pearson", "pearson", "maximize", -1, 1),
@@ -89,7 +99,7 @@ def declare(ceiling: dict[str, float]) -> Challenge:
         for name in WEIGHTS
         if name != "all"
     ]
-    return Challenge(
+    return Declaration(
         name="promoters",
         title="Simulated yeast promoters",
         source="simulated by data_prep.promoters; subsets after Rafi et al., Nat. Biotechnol. 2024",

@@ -15,9 +15,6 @@ the models (public or private); without it every row is for training. The file i
 """
 
 import argparse
-import csv
-import io
-import warnings
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,13 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.base.errors import InputError, one_of
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import LETTERS, encode
-from competition.errors import InputError, one_of
-from data_prep.table_numbers import Number, Spread, parse_number, read_input, read_numbers
-from data_prep.two_columns import open_bytes
+from competition.data.writer import ChallengeWriter, create_challenge
+from data_prep.reading.delimited import read_pieces
+from data_prep.reading.numbers import Number, Spread, parse_number, read_input, read_numbers
 
-CHUNK_ROWS = 50_000
 USAGES = ("train", "public", "private")
 SPECIAL = ("id", "group", "fold", "usage")
 
@@ -87,7 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--origin", type=int, default=0, help="base that windows count from (default: %(default)s)")
     add("--left-flank", default="", help="bases of the construct before every sequence")
     add("--right-flank", default="", help="bases of the construct after every sequence")
-    add("--apart", action="store_true", help="near-duplicate sequences may be in different folds")
+    add(
+        "--split-near-duplicates",
+        action="store_true",
+        help="near-duplicate sequences may be in different folds",
+    )
     add(
         "--rank-by", default="pearson", metavar="SCORE", help="what the board ranks by (default: %(default)s)"
     )
@@ -118,7 +119,7 @@ def prepare(options: argparse.Namespace) -> None:
     print(f"{folder}: {counts['train']:,} training rows, {counts['test']:,} test rows")
 
 
-def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: Sequence[str]) -> Challenge:
+def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: Sequence[str]) -> Declaration:
     """Return the declaration: the usual scores, and Pearson by subset."""
     infinite = float("inf")
     scores = [
@@ -134,7 +135,7 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
     if options.rank_by not in names:
         raise one_of("score for --rank-by", options.rank_by, names)
     scores.sort(key=lambda score: score.name != options.rank_by)
-    return Challenge(
+    return Declaration(
         name=name,
         targets=tuple(Target(target.name, options.unit or target.unit) for target in columns.targets),
         scores=tuple(scores),
@@ -146,54 +147,11 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
         right_flank=options.right_flank,
         inputs={name: (len(members),) for name, members in columns.inputs.items()},
         subsets=dict.fromkeys(subsets, "rows"),
-        near_duplicates=not options.apart,
+        near_duplicates=not options.split_near_duplicates,
         tie_break=options.tie_break,
         tie_bayes_factor=options.tie_bayes_factor,
         ensembles=not options.no_ensembles,
     )
-
-
-def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
-    """Yield the table piece by piece with every cell as text; InputError where it is no table."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist; wanted a CSV or TSV file")
-    separator = "\t" if {".tsv", ".txt"} & set(path.suffixes) else ","
-    empty = True
-    with open_bytes(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
-        try:
-            pieces = pd.read_csv(
-                file, sep=separator, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS,
-                index_col=False, on_bad_lines="error", encoding="utf-8-sig",
-            )  # fmt: skip
-            for piece in pieces:
-                short = piece.isna().any(axis=1)
-                if short.any():
-                    line = int(short.idxmax()) + 2
-                    raise InputError(
-                        f"{path}: line {line} has fewer columns than the header's {piece.shape[1]}"
-                    )
-                empty = empty and piece.empty
-                yield piece
-        except pd.errors.EmptyDataError:
-            raise InputError(f"{path} is empty; wanted a header and rows") from None
-        except pd.errors.ParserWarning:
-            raise InputError(f"{path}: {_long_line(path, separator)}") from None
-        except (pd.errors.ParserError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is not a table: {str(error).strip()}") from None
-        except (EOFError, OSError) as error:
-            raise InputError(f"{path} is damaged or cut off: {error}") from None
-    if empty:
-        raise InputError(f"{path} has a header but no rows")
-
-
-def _long_line(path: Path, separator: str) -> str:
-    """Say which line is the first with more cells than the header; pandas only says that there is one."""
-    with open_bytes(path) as file:
-        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=separator)
-        width = len(next(reader))
-        row = next(row for row in reader if len(row) > width)
-        return f"line {reader.line_num} has {len(row)} columns; wanted the header's {width}"
 
 
 def find_columns(there: list[str], options: argparse.Namespace) -> Columns:

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.base.errors import InputError
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import decode, encode
-from competition.errors import InputError
+from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.dream2022 import read_any
-from data_prep.two_columns import open_bytes
+from data_prep.reading.files import open_bytes
 
 MEDIA = ("complex", "defined")
 TRAINING = {
@@ -60,7 +61,7 @@ def prepare(options: argparse.Namespace) -> None:
     print(f"{folder}: {num_train:,} training rows, test rows: {found}")
 
 
-def declare(name: str, subsets: list[str]) -> Challenge:
+def declare(name: str, subsets: list[str]) -> Declaration:
     """Return the declaration: the scores of the papers, over all test rows and by subset."""
     infinite = float("inf")
     scores = []
@@ -72,7 +73,7 @@ def declare(name: str, subsets: list[str]) -> Challenge:
             Score(f"R2{end}", "R2", "maximize", -infinite, 1, subset=subset),
             Score(f"mse{end}", "mse", "minimize", 0, infinite, unit="squared bins", subset=subset),
         ]
-    return Challenge(
+    return Declaration(
         name=name,
         title="Yeast promoters of Vaishnav et al. 2022",
         source="Vaishnav et al., Nature 2022; Zenodo 4436477",

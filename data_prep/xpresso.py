@@ -28,12 +28,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, ChallengeWriter, Score, Target, create_challenge
+from competition.base.errors import InputError
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import StoreWriter
 from competition.data.tokens import ILLEGAL, N
-from competition.errors import InputError
-from data_prep.sequence_lines import encode_line
-from data_prep.two_columns import open_bytes
+from competition.data.writer import ChallengeWriter, create_challenge
+from data_prep.reading.files import open_bytes
+from data_prep.reading.letters import encode_line
 
 LENGTH = 20_000  # bases
 ORIGIN = LENGTH // 2
@@ -94,10 +95,10 @@ def prepare(options: argparse.Namespace) -> None:
     print(f"{folder}: {counts[0]:,} training rows, {counts[1]:,} test rows")
 
 
-def declare(name: str) -> Challenge:
+def declare(name: str) -> Declaration:
     """Return the declaration: Xpresso reports the squared Pearson correlation."""
     infinite = float("inf")
-    return Challenge(
+    return Declaration(
         name=name,
         title="mRNA levels from promoter and half-life features",
         source="Agarwal and Shendure, Cell Reports 2020 (Xpresso)",

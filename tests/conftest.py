@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import encode
+from competition.data.writer import create_challenge
 
 LENGTH = 110
 MOTIF = "TGACTCA"
@@ -45,7 +46,7 @@ def build_toy(
     are random; with num_groups the training rows have that many groups. Returns the folder.
     """
     rng = np.random.default_rng(seed)
-    challenge = Challenge(
+    challenge = Declaration(
         "toy", (Target("expression", "bins"),), SCORES, title="Toy", inputs=dict(inputs or {}),
         **{"subsets": {"variants": "pairs"}, **declared},
     )  # fmt: skip

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from competition.compare import compare, disagreements, main
-from competition.data.challenge import Challenge, Score, Target, create_challenge, open_challenge
+from competition.data.challenge import open_challenge
+from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import decode
+from competition.data.writer import create_challenge
 from competition.judging.answers import read_answers
 from competition.judging.bootstrap import paired_gain
 from competition.judging.uncertainty import pack, resample_scores, tiers, unpack
@@ -24,7 +26,7 @@ def folder(tmp_path_factory) -> Path:
     tokens = rng.integers(0, 4, (NUM_ROWS, 80)).astype(np.uint8)
     ids = [f"r{i}" for i in range(NUM_ROWS)]
     scores = (Score("r", "pearson", "maximize", -1, 1), Score("error", "mse", "minimize", 0, np.inf))
-    with create_challenge(folder, Challenge("toy", (Target("y"),), scores)) as writer:
+    with create_challenge(folder, Declaration("toy", (Target("y"),), scores)) as writer:
         writer.train.append(tokens, np.full(NUM_ROWS, 80), target=rng.normal(size=NUM_ROWS))
         writer.test.append(tokens, np.full(NUM_ROWS, 80), rows={"id": ids})
         writer.write_answers(pd.DataFrame({"id": ids, "y": rng.normal(size=NUM_ROWS), "usage": "private"}))
@@ -90,7 +92,7 @@ def test_of_the_rows_that_differ_only_the_public_ones_show_their_truth(folder, s
 @pytest.mark.parametrize("tie_bayes_factor", [None, 3.0])
 def test_who_is_better_is_who_leads_by_a_tier(sides, tie_bayes_factor):
     answers, first, _ = sides
-    answers = replace(answers, challenge=replace(answers.challenge, tie_bayes_factor=tie_bayes_factor))
+    answers = replace(answers, declaration=replace(answers.declaration, tie_bayes_factor=tie_bayes_factor))
     rng, found = np.random.default_rng(2), []
     for noise in np.linspace(0, 2.5, 9):
         second = first + noise * rng.normal(size=first.shape)

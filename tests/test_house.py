@@ -25,11 +25,11 @@ def sources(folder: str) -> dict[Path, str]:
 
 HARNESS, PREPARERS, SOLUTIONS = sources("competition"), sources("data_prep"), sources("solutions")
 EVERYTHING = HARNESS | PREPARERS | SOLUTIONS
-KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", "data/challenge.py")}
+KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", "data/writer.py")}
 # What a preparer needs of the harness: to build a challenge, and to say how well one could do on it.
 FOR_PREPARERS = {
-    *(f"competition.data.{name}" for name in ("challenge", "hashing", "store", "tokens")),
-    "competition.errors", "competition.judging.metrics", "competition.toml",
+    *(f"competition.data.{name}" for name in ("declaration", "writer", "hashing", "store", "tokens")),
+    *(f"competition.base.{name}" for name in ("errors", "files", "toml")), "competition.metrics.metrics",
 }  # fmt: skip
 FOR_SOLUTIONS = {"torch", "timm", "numpy", "scipy", "sklearn", "optuna", *sys.stdlib_module_names}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -37,7 +37,18 @@ UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "m
 LINE = (
     "run", "training.cross_validation", "training.fit", "training.batches", "data.store", "data.tokens"
 )  # fmt: skip
-ROOMS = ("data", "judging", "training", "contract")  # of the harness: each imports those before it
+ROOMS = (
+    "base",
+    "metrics",
+    "data",
+    "judging",
+    "board",
+    "training",
+    "contract",
+    "auditing",
+    "blending",
+    "tuning",
+)
 ENTRY_NAME = re.compile(r"(data_prep|solutions)[.:][\w.:]+")
 
 
@@ -115,7 +126,7 @@ def each(files: dict[Path, str]):
 def test_the_harness_imports_no_preparer_and_no_solution(path, source):
     assert not packages(source) & {"data_prep", "solutions"}
     by_name = {text for text in strings(source) if ENTRY_NAME.fullmatch(text)}
-    assert not by_name or path.stem == "built_in", by_name
+    assert not by_name or path.stem == "find", by_name
 
 
 @each(PREPARERS)
@@ -162,8 +173,8 @@ def test_only_the_scorer_and_what_builds_challenges_know_the_private_folder(path
         (packages, "import solutions.crmnet.layers as layers", {"solutions"}),
         (
             harness_modules,
-            "from competition import toml\nimport competition.run",
-            {"competition.toml", "competition.run"},
+            "from competition.base import toml\nimport competition.run",
+            {"competition.base.toml", "competition.run"},
         ),
         (unpicklings, "import pickle", {"pickle"}),
         (unpicklings, "from joblib import load", {"joblib"}),
@@ -242,10 +253,10 @@ def test_opening_folding_and_batching_never_touch_the_answers(toy_challenge, tmp
     folder = toy_challenge(tmp_path / "toy", inputs={"mark": (2,)})
     opened_files.clear()  # building writes the answers
     opened = open_challenge(folder)
-    fold_table(opened.train, opened.challenge, 2, cache=folder / "cache")
+    fold_table(opened.train, opened.declaration, 2, cache=folder / "cache")
     for store in (opened.train, opened.test):
         names = ["sequence", "mark"]
-        Batches(store, opened.challenge, object(), names, torch.device("cpu")).inputs(np.arange(len(store)))
+        Batches(store, opened.declaration, object(), names, torch.device("cpu")).inputs(np.arange(len(store)))
     assert any("public" in path for path, _ in opened_files)
     assert not [path for path, _ in opened_files if "private" in path]
 

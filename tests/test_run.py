@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 
 from competition import run as program
 from competition import submission
-from competition.data.challenge import Challenge, Score, Target, create_challenge
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.writer import create_challenge
 from competition.judging.manifest import read_manifest, update_manifest
 
 REPOSITORY = Path(__file__).parents[1]
@@ -82,7 +83,7 @@ def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60) ->
         Score("pearson", "pearson", "maximize", -1, 1),
         Score("mse", "mse", "minimize", 0, float("inf")),
     )
-    challenge = Challenge("toy", (Target("expression"),), scores)
+    challenge = Declaration("toy", (Target("expression"),), scores)
     with create_challenge(folder, challenge) as writer:
         writer.train.append(tokens[:num_train], lengths[:num_train], target=target[:num_train])
         if num_test:
@@ -288,7 +289,8 @@ def seal(folder: Path) -> None:
     """Write the checksums of a challenge anew after a deliberate change."""
     from dataclasses import replace
 
-    from competition.data.challenge import _digests, from_toml, to_toml
+    from competition.data.declaration import from_toml, to_toml
+    from competition.data.writer import _digests
 
     declaration = folder / "public" / "challenge.toml"
     challenge = from_toml(declaration)
@@ -361,7 +363,7 @@ def test_help_is_quick_and_needs_no_torch():
 
 
 def make_relative_challenge(folder: Path, name: str, tokens: np.ndarray) -> None:
-    challenge = Challenge(name, (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    challenge = Declaration(name, (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
     with create_challenge(folder, challenge) as writer:
         target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0
         writer.train.append(tokens, np.full(len(tokens), tokens.shape[1]), target=target)
@@ -389,14 +391,14 @@ def folder_of(home: Path, challenge: str, run_id: str) -> Path:
 
 def test_fine_tuning_starts_each_fold_from_the_weights_of_the_same_fold(two_challenges):
     home = two_challenges
-    assert run_on(home, "large", "before", "--keep-out", "small") == 0
+    assert run_on(home, "large", "before", "--exclude-homologs-of", "small") == 0
     before = folder_of(home, "large", "before")
     still = ("--set", "epochs=1", "--set", "ema=0.999999", "--set", "normalise=true")
     assert run_on(home, "small", "after", "--init", str(before), *still) == 0
     first, second = (
         home / "submissions" / name for name in ("large/small-before.json", "small/small-after.json")
     )
-    assert (read_manifest(first).keep_out, read_manifest(second).init) == ("small", str(before))
+    assert (read_manifest(first).exclude_homologs_of, read_manifest(second).init) == ("small", str(before))
     for fold in range(3):
         start, end = (
             load_file(folder / f"fold{fold}" / "weights.safetensors")["first.weight"]
@@ -412,13 +414,13 @@ def test_a_model_that_saw_relatives_of_what_it_will_predict_is_refused(two_chall
     before = str(folder_of(home, "large", "before"))
     assert run_on(home, "small", "after", "--init", before) == 2
     message = capsys.readouterr().err
-    assert "was trained on relatives of" in message and "--keep-out small" in message
+    assert "was trained on relatives of" in message and "--exclude-homologs-of small" in message
     assert not folder_of(home, "small", "after").exists()
 
 
 def test_rows_kept_out_are_trained_on_by_no_model(two_challenges):
     home = two_challenges
-    for run_id, more in (("all", ()), ("fewer", ("--keep-out", "small"))):
+    for run_id, more in (("all", ()), ("fewer", ("--exclude-homologs-of", "small"))):
         assert run_on(home, "large", run_id, *more) == 0
     counts = [
         [json.loads((folder_of(home, "large", run_id) / f"fold{f}/fold.json").read_text())["train_rows"]

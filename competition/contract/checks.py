@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from competition.base.errors import InputError
 from competition.contract import estimator, folder, memory, model, training
 from competition.contract.subject import FAULTS, Check, Finding, Skip, Subject, spell
-from competition.data.challenge import OpenChallenge
-from competition.errors import InputError
+from competition.data.challenge import Challenge
 from competition.training.solution import Solution
 
 FOLDER_CHECKS = (Check("README", folder.check_readme), Check("Config", folder.check_config))
@@ -42,7 +42,7 @@ ESTIMATOR_CHECKS = (
 
 
 def require_contract(
-    solution: Solution, opened: OpenChallenge, config: Any, *, device: torch.device, seconds: float = 10.0
+    solution: Solution, opened: Challenge, config: Any, *, device: torch.device, seconds: float = 10.0
 ) -> list[Finding]:
     """Return the findings of check_contract, or raise one InputError that lists every fault."""
     findings = check_contract(solution, opened, config, device=device, seconds=seconds)
@@ -54,14 +54,14 @@ def require_contract(
 
 
 def check_contract(
-    solution: Solution, opened: OpenChallenge, config: Any, *, device: torch.device, seconds: float
+    solution: Solution, opened: Challenge, config: Any, *, device: torch.device, seconds: float
 ) -> list[Finding]:
     """Hold a solution to the contract, on rows of the challenge; seconds as for make_checks."""
     return list(make_checks(solution, opened, config, device=device, seconds=seconds))
 
 
 def make_checks(
-    solution: Solution, opened: OpenChallenge, config: Any, *, device: torch.device, seconds: float
+    solution: Solution, opened: Challenge, config: Any, *, device: torch.device, seconds: float
 ) -> Iterator[Finding]:
     """Make one check after the other and yield what it finds.
 

@@ -20,14 +20,14 @@ def _fitted(subject: Subject) -> Any:
     """Fit an Estimator to the rows as a run does."""
     assert subject.solution.Estimator is not None and subject.opened.train.target is not None
     set_seed(0)
-    estimator = subject.solution.Estimator(subject.config, shapes(subject.config, subject.opened.challenge))
+    estimator = subject.solution.Estimator(subject.config, shapes(subject.config, subject.opened.declaration))
     estimator.fit(_arrays(subject, subject.rows), np.array(subject.opened.train.target[subject.rows]))
     return estimator
 
 
 def _arrays(subject: Subject, rows: np.ndarray) -> dict[str, np.ndarray]:
     store = subject.opened.train
-    others = {name: np.array(store.inputs[name][rows]) for name in subject.opened.challenge.inputs}
+    others = {name: np.array(store.inputs[name][rows]) for name in subject.opened.declaration.inputs}
     return {"sequence": make_batches(subject, ["sequence"]).window(rows).numpy(), **others}
 
 
@@ -75,7 +75,7 @@ def check_round_trip(subject: Subject) -> str:
         checkpoint.save(path, state, durable=False)
         loaded = {name: value.numpy() for name, value in checkpoint.load(path).items()}
     assert subject.solution.Estimator is not None
-    other = subject.solution.Estimator(subject.config, shapes(subject.config, subject.opened.challenge))
+    other = subject.solution.Estimator(subject.config, shapes(subject.config, subject.opened.declaration))
     other.load_state_dict(loaded)
     if not same(subject.predictions, np.asarray(other.predict(_arrays(subject, subject.rows)))):
         return (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from competition import toml
+from competition.base import toml
 from competition.contract.subject import FAULTS, Skip, Subject, spell
 from competition.training.solution import DEFAULTS, coerce, shapes
 
@@ -81,7 +81,7 @@ def _try(subject: Subject, config: Any) -> None:
     """Build the model of a Config and let it look at two rows: without memory, or for real in doubt."""
     if subject.solution.Model is None:
         return
-    wanted = shapes(config, subject.opened.challenge)
+    wanted = shapes(config, subject.opened.declaration)
     sizes = {name: (2, *wanted.inputs.get(name, ())) for name in subject.input_names}
     try:
         _pretend(subject.solution.Model, config, wanted, sizes)

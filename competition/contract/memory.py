@@ -64,7 +64,7 @@ class Memory(NamedTuple):
 
 
 def _unit_matters(subject: Subject) -> bool:
-    return any(score.metric in UNIT_METRICS for score in subject.opened.challenge.scores)
+    return any(score.metric in UNIT_METRICS for score in subject.opened.declaration.scores)
 
 
 def _make_easy(model: nn.Module) -> None:

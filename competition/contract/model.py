@@ -27,11 +27,11 @@ NUM_ROWS = 32  # to be learned by heart
 
 def check_inputs(subject: Subject) -> str:
     assert subject.solution.Model is not None
-    known = ["sequence", *subject.opened.challenge.inputs]
+    known = ["sequence", *subject.opened.declaration.inputs]
     for name in subject.input_names:
         if name not in known:
             return (
-                f"forward names {name!r}; challenge {subject.opened.challenge.name!r} has "
+                f"forward names {name!r}; challenge {subject.opened.declaration.name!r} has "
                 f"{', '.join(known)}. Likely: a misspelled argument, or a challenge this model is not for"
             )
     if not subject.input_names:
@@ -59,7 +59,7 @@ def _build(subject: Subject, seed: int, *, initialize: bool = True) -> Any:
     """Build a model as a run does, or as one does that is to load weights."""
     assert subject.solution.Model is not None and subject.opened.train.target is not None
     torch.manual_seed(randomness.derive("model", seed, 0))
-    model = subject.solution.Model(subject.config, shapes(subject.config, subject.opened.challenge))
+    model = subject.solution.Model(subject.config, shapes(subject.config, subject.opened.declaration))
     if initialize and hasattr(model, "initialize"):
         with torch.no_grad():
             model.initialize(torch.from_numpy(np.array(subject.opened.train.target[subject.rows])))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from competition.data.challenge import OpenChallenge
+from competition.data.challenge import Challenge
 from competition.training.batches import Batches
 from competition.training.solution import Solution
 
@@ -47,7 +47,7 @@ class Subject:
     """What is checked, and what one check leaves for the next."""
 
     solution: Solution
-    opened: OpenChallenge
+    opened: Challenge
     config: Any
     device: torch.device
     seconds: float
@@ -62,11 +62,11 @@ class Subject:
 
     @property
     def num_targets(self) -> int:
-        return len(self.opened.challenge.targets)
+        return len(self.opened.declaration.targets)
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        return self.solution.input_names(self.opened.challenge)
+        return self.solution.input_names(self.opened.declaration)
 
     @property
     def few(self) -> np.ndarray:
@@ -81,7 +81,9 @@ class Subject:
 
 
 def make_batches(subject: Subject, names: Sequence[str]) -> Batches:
-    return Batches(subject.opened.train, subject.opened.challenge, subject.config, names, torch.device("cpu"))
+    return Batches(
+        subject.opened.train, subject.opened.declaration, subject.config, names, torch.device("cpu")
+    )
 
 
 @torch.no_grad()

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from competition.data.challenge import Challenge
+from competition.base.errors import InputError
 from competition.data.cores import Sequences
+from competition.data.declaration import Declaration
 from competition.data.groups import chain, components, homology_clusters
 from competition.data.hashing import hash_either_strand, hash_text, mix, scale
 from competition.data.store import Store
-from competition.errors import InputError
 
 CACHED_ROWS = 10_000  # with fewer rows the groups are found faster than they are worth keeping
 CACHE_VERSION = "2"
@@ -30,7 +30,9 @@ class FoldTable(NamedTuple):
         return hashlib.sha256(self.fold.astype("<i8").tobytes()).hexdigest()
 
 
-def fold_table(store: Store, challenge: Challenge, num_folds: int, *, cache: Path | None = None) -> FoldTable:
+def fold_table(
+    store: Store, declaration: Declaration, num_folds: int, *, cache: Path | None = None
+) -> FoldTable:
     """Return the fold of every row of a store.
 
     A "fold" column in the rows is taken as it is. Otherwise rows of one "group" share a fold, and where the
@@ -40,7 +42,7 @@ def fold_table(store: Store, challenge: Challenge, num_folds: int, *, cache: Pat
     """
     if num_folds < 2:
         raise InputError(f"--folds {num_folds}: wanted at least 2")
-    key = group_keys(store, challenge, cache)
+    key = group_keys(store, declaration, cache)
     if "fold" in store.rows:
         return FoldTable(_declared_folds(store, num_folds), key, num_folds)
     num_groups = len(np.unique(key))
@@ -76,24 +78,24 @@ def _declared_folds(store: Store, num_folds: int) -> np.ndarray:
     return fold.astype(np.int64)
 
 
-def group_keys(store: Store, challenge: Challenge, cache: Path | None) -> np.ndarray:
+def group_keys(store: Store, declaration: Declaration, cache: Path | None) -> np.ndarray:
     """Return the hash (N,) uint64 of each row's group."""
     path = None
     if cache is not None and len(store) > CACHED_ROWS:
-        path = cache / f"groups-{_cache_name(challenge)}.bin"
+        path = cache / f"groups-{_cache_name(declaration)}.bin"
         key = _read_cache(path, len(store))
         if key is not None:
             return key
-    key = _find_groups(store, challenge)
+    key = _find_groups(store, declaration)
     if path is not None:
         _write_cache(path, key)
     return key
 
 
-def _find_groups(store: Store, challenge: Challenge) -> np.ndarray:
+def _find_groups(store: Store, declaration: Declaration) -> np.ndarray:
     sequence = store.sequence_of(np.arange(len(store)))
     named = hash_text(store.rows["group"]) if "group" in store.rows else None
-    if not challenge.near_duplicates:
+    if not declaration.near_duplicates:
         return named if named is not None else hash_either_strand(store.tokens, store.lengths)[sequence]
     family, own = homology_clusters([Sequences(store.tokens, store.lengths)])
     family, own = family[sequence], own[sequence]
@@ -126,12 +128,12 @@ def inner_split(key: np.ndarray, *, fold: int, fraction: float, seed: int) -> np
     return chosen[index]
 
 
-def _cache_name(challenge: Challenge) -> str:
+def _cache_name(declaration: Declaration) -> str:
     names = ("train/sequence.npy", "train/rows.csv", "train/sequence_index.npy")
     content = [
         CACHE_VERSION,
-        str(challenge.near_duplicates),
-        *(challenge.files.get(name, "") for name in names),
+        str(declaration.near_duplicates),
+        *(declaration.files.get(name, "") for name in names),
     ]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
 

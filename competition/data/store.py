@@ -1,6 +1,5 @@
 """Rows on disk: token and value arrays that are written in a stream and read as memory maps."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -10,8 +9,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from competition.base.errors import InputError
 from competition.data.tokens import PAD
-from competition.errors import InputError
 
 HEADER_BYTES = 128  # an .npy header of fixed size can be filled in when the number of rows is known
 COPY_ROWS = 65_536
@@ -243,9 +242,3 @@ def _memory_map(path: Path) -> np.ndarray:
 
 def _optional_map(path: Path) -> np.ndarray | None:
     return _memory_map(path) if path.exists() else None
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

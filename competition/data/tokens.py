@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from competition.errors import InputError
+from competition.base.errors import InputError
 
 LETTERS = "ACGTNRYSWKMBDHV"
 N = LETTERS.index("N")

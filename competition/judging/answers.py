@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition import toml
-from competition.data.challenge import Challenge, OpenChallenge, from_toml
-from competition.data.store import file_digest
-from competition.errors import InputError, one_of
-from competition.judging.formats import read_table, target_names
-from competition.judging.manifest import locked
+from competition.base import toml
+from competition.base.errors import InputError, one_of
+from competition.base.files import file_digest, locked, write_text
+from competition.data.challenge import Challenge, target_names
+from competition.data.declaration import Declaration, from_toml
+from competition.judging.formats import read_table
 
 TABLES = ("answers.csv", "subsets.csv")  # all that a score is taken on
 
@@ -35,7 +35,7 @@ class Subset:
 class Answers:
     """What the private folder holds."""
 
-    challenge: Challenge
+    declaration: Declaration
     ids: pd.Index  # (N,)
     truth: np.ndarray  # (N, T) float64, NaN where unknown
     test_ids: pd.Index  # of every test row, in answers.csv or not
@@ -54,16 +54,16 @@ def count_look(folder: Path, digest: str) -> int:
         seen = path.read_text().splitlines() if path.exists() else []
         if digest not in seen:
             seen.append(digest)
-            toml.write_text(path, "\n".join(seen) + "\n")
+            write_text(path, "\n".join(seen) + "\n")
     return seen.index(digest) + 1
 
 
-def has_answers(challenge: OpenChallenge) -> bool:
+def has_answers(challenge: Challenge) -> bool:
     """Say whether the answers are here: whoever only competes may not have them."""
     return (challenge.folder / "private" / "answers.csv").exists()
 
 
-def read_answers(challenge: Path | OpenChallenge) -> Answers:
+def read_answers(challenge: Path | Challenge) -> Answers:
     """Read private/ after checking it against its checksums; InputError says what is missing or wrong."""
     folder = challenge if isinstance(challenge, Path) else challenge.folder
     declaration = from_toml(folder / "public" / "challenge.toml")
@@ -121,7 +121,9 @@ def _check_usages(usages: pd.Series, path: Path, wanted: list[str]) -> None:
             raise InputError(f"{path}: usage {usage!r}; wanted one of {wanted}")
 
 
-def _read_subsets(path: Path, declaration: Challenge, ids: pd.Index, public: np.ndarray) -> dict[str, Subset]:
+def _read_subsets(
+    path: Path, declaration: Declaration, ids: pd.Index, public: np.ndarray
+) -> dict[str, Subset]:
     table = read_table(path)
     if "usage" in table.columns:
         _check_usages(table["usage"], path, ["public", "private", ""])

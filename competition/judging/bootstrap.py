@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.data.hashing import hash_text
-from competition.judging.metrics import excess, scaled
+from competition.metrics.metrics import excess, scaled
 
 RESAMPLES = 1_000
 LEVEL = 0.95  # of an interval

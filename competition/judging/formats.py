@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, OpenChallenge
-from competition.data.tokens import LETTERS, decode
-from competition.errors import InputError
+from competition.base.errors import InputError
+from competition.data.challenge import Challenge, target_names, test_ids, test_sequences
+from competition.data.tokens import LETTERS
 
 # Python and numpy also read 1_000 and the digits of every script; a typing error should not become a score.
 NUMBER = (
@@ -31,38 +31,19 @@ MOST_COLUMNS = 10_000  # pandas takes 35 microseconds for each, and a line of te
 SHOWN = 40  # characters of a cell that a message quotes
 
 
-def read_predictions(path: Path, challenge: OpenChallenge) -> pd.DataFrame:
+def read_predictions(path: Path, challenge: Challenge) -> pd.DataFrame:
     """Read predictions in any form as a table of id and target columns, the cells as text or numbers.
 
     Raises InputError for a file that is no table of predictions. What is in the table is not checked:
     ids may be missing or unknown and values no numbers, and there may be other columns.
     """
-    targets = target_names(challenge.challenge)
+    targets = target_names(challenge.declaration)
     text = read_text(path)
     if path.name.removesuffix(".gz").endswith(".json") or re.match(r"\s*\{", text):
         table = _read_json(text, path, targets)
     else:
         table = _with_headings(parse_table(text, path, sep=_separator(text)), path, challenge)
     return _rename_only_column(_by_id(table, path, challenge), targets)
-
-
-def test_ids(challenge: OpenChallenge) -> pd.Index:
-    """Return the ids that a submission must have; InputError where there is no test set."""
-    if challenge.test is None:
-        raise InputError(f"challenge {challenge.challenge.name!r} has no test set: nothing to submit")
-    return pd.Index(challenge.test.rows["id"])
-
-
-def test_sequences(challenge: OpenChallenge) -> list[str]:
-    """Return the sequence of every test row, in the order of test_ids."""
-    assert challenge.test is not None
-    distinct = decode(np.asarray(challenge.test.tokens))
-    return [distinct[place] for place in challenge.test.sequence_of(np.arange(len(challenge.test)))]
-
-
-def target_names(challenge: Challenge) -> list[str]:
-    """Return the names of the targets, which are the columns of a submission."""
-    return [target.name for target in challenge.targets]
 
 
 def read_text(path: Path) -> str:
@@ -145,9 +126,9 @@ def _read_json(text: str, path: Path, targets: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"id": [key for key, _ in pairs], **columns})
 
 
-def _with_headings(table: pd.DataFrame, path: Path, challenge: OpenChallenge) -> pd.DataFrame:
+def _with_headings(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.DataFrame:
     """Name the columns of a table by its first row, or by the challenge where that row holds values."""
-    first, targets = table.iloc[0].tolist(), target_names(challenge.challenge)
+    first, targets = table.iloc[0].tolist(), target_names(challenge.declaration)
     is_row = re.fullmatch(f"{NUMBER}|nan", first[-1]) or first[0] in test_ids(challenge)
     if "id" in first or not (is_row or _spell(first[0]) in test_sequences(challenge)):
         return _take_headings(table, path)
@@ -172,7 +153,7 @@ def _rename_only_column(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataF
     return table
 
 
-def _by_id(table: pd.DataFrame, path: Path, challenge: OpenChallenge) -> pd.DataFrame:
+def _by_id(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.DataFrame:
     """Put ids where a table has sequences of the test set; a table without sequences is left as it is."""
     ids = test_ids(challenge)
     if table.empty or ("id" in table and (ids.get_indexer(table["id"]) >= 0).any()):

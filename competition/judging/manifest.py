@@ -1,20 +1,17 @@
 """A manifest: the JSON beside a submission that says where it came from and what it scored."""
 
 import dataclasses
-import fcntl
 import json
 import math
-import os
 import typing
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from competition import toml
-from competition.data.challenge import Challenge
-from competition.errors import InputError, one_of
+from competition.base.errors import InputError, one_of
+from competition.base.files import locked, write_text
+from competition.data.declaration import Declaration
 
 KINDS = ("solution", "control", "ensemble")
 
@@ -57,7 +54,7 @@ class Manifest:
     source_digest: str = ""  # of the solution's files
     fold_digest: str = ""
     init: str = ""  # the run whose weights each fold started from
-    keep_out: str = ""  # the challenge whose relatives no model was trained on
+    exclude_homologs_of: str = ""  # the challenge whose relatives no model was trained on
     weights: dict[str, str] = field(default_factory=dict)  # file -> sha256
     csv_sha256: str = ""
     notes: str = ""
@@ -68,19 +65,19 @@ class Manifest:
             raise one_of("kind", self.kind, list(KINDS))
 
 
-def declare(challenge: Challenge) -> dict[str, Any]:
+def declare(declaration: Declaration) -> dict[str, Any]:
     """Return what a leaderboard must know of a challenge, so that it can be made from manifests alone."""
     names = ("name", "metric", "direction", "unit", "subset", "weights")
     scores = [
         {name: getattr(score, name) for name in names if name != "weights" or score.weights}
-        for score in challenge.scores
+        for score in declaration.scores
     ]
     return {
         "scores": scores,
-        "ceiling": dict(challenge.ceiling),
-        "ensembles": challenge.ensembles,
-        "tie_break": challenge.tie_break,
-        "tie_bayes_factor": challenge.tie_bayes_factor,
+        "ceiling": dict(declaration.ceiling),
+        "ensembles": declaration.ensembles,
+        "tie_break": declaration.tie_break,
+        "tie_bayes_factor": declaration.tie_bayes_factor,
     }
 
 
@@ -157,7 +154,7 @@ def write_manifest(path: Path, manifest: Manifest) -> Manifest:
     """Write the manifest <path>.json of a run that has no test rows, and so no CSV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
-        toml.write_text(path.with_suffix(".json"), to_json(manifest))
+        write_text(path.with_suffix(".json"), to_json(manifest))
     return manifest
 
 
@@ -166,16 +163,5 @@ def update_manifest(path: Path, **changes: Any) -> Manifest:
     file = path.with_suffix(".json")
     with locked(path.parent):
         manifest = replace(read_manifest(file), **changes)
-        toml.write_text(file, to_json(manifest))
+        write_text(file, to_json(manifest))
     return manifest
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder against every other process that asks the same; leaves no file behind."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

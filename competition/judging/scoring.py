@@ -11,18 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.challenge import Challenge, OpenChallenge, Score
-from competition.data.store import file_digest
-from competition.errors import InputError
-from competition.judging.answers import Answers, count_look, read_answers
-from competition.judging.manifest import declare, read_manifest, update_manifest
-from competition.judging.metrics import METRICS, UndefinedMetric
-from competition.judging.uncertainty import intervals, notes, pack, resample_scores
-from competition.submission import align, find_problems, read_checked, target_names
+from competition.base.errors import InputError
+from competition.data.challenge import Challenge, target_names
+from competition.data.declaration import Declaration, Score
+from competition.judging.answers import Answers, read_answers
+from competition.judging.submission import align, find_problems
+from competition.judging.uncertainty import intervals, notes, resample_scores
+from competition.metrics.metrics import METRICS, UndefinedMetric
 
 USAGES = ("public", "private", "all")
-DEALS = 20  # of the second control, so that its own luck is small
-MEAN, DEALT = "mean of the training targets", "training targets dealt at random"
 
 
 class Judgement(NamedTuple):
@@ -45,7 +42,7 @@ class Report(NamedTuple):
     absent: dict[str, dict[str, str]]
 
 
-def score(challenge: Path | OpenChallenge, predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
+def score(challenge: Path | Challenge, predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return {usage: {score name: value}} of a table with id and target columns, for the usages there are.
 
     A score that has no value in a usage is absent there (score_report says why). InputError lists everything
@@ -65,7 +62,7 @@ def report_array(answers: Answers, prediction: np.ndarray, usages: Sequence[str]
     for usage in usages:
         cells = _Cells(answers, prediction, usage)
         report.scores[usage], report.absent[usage] = {}, {}
-        for declared in answers.challenge.scores:
+        for declared in answers.declaration.scores:
             try:
                 report.scores[usage][declared.name] = cells.combine(declared)
             except UndefinedMetric as reason:
@@ -113,7 +110,7 @@ def match(answers: Answers, predictions: pd.DataFrame, usage: str = "all") -> np
 
     InputError lists what is wrong with them. Every row that the usage is scored on must be there.
     """
-    targets = target_names(answers.challenge)
+    targets = target_names(answers.declaration)
     problems = _mismatches(answers, predictions, usage)
     if problems:
         public = usage != "public" and _rows_of(answers, "public").any()
@@ -125,7 +122,7 @@ def match(answers: Answers, predictions: pd.DataFrame, usage: str = "all") -> np
 
 def _mismatches(answers: Answers, predictions: pd.DataFrame, usage: str) -> list[str]:
     wanted = answers.ids[_rows_of(answers, usage)]
-    return find_problems(predictions, wanted, target_names(answers.challenge), allowed=answers.test_ids)
+    return find_problems(predictions, wanted, target_names(answers.declaration), allowed=answers.test_ids)
 
 
 def _rows_of(answers: Answers, usage: str) -> np.ndarray:
@@ -139,11 +136,11 @@ def _rows_of(answers: Answers, usage: str) -> np.ndarray:
     return scored & ~np.isnan(answers.truth).all(axis=1)
 
 
-def score_rows(challenge: Challenge, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+def score_rows(declaration: Declaration, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
     """Return {score name: value} of arrays (N, T) in the same order, by the scores that need no subset."""
     return {
         declared.name: METRICS[declared.metric].function(truth, prediction)
-        for declared in challenge.scores
+        for declared in declaration.scores
         if not declared.weights and declared.subset == "all"
     }
 
@@ -154,46 +151,3 @@ def judge(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAG
     known = [usage for usage in usages if report.scores[usage]]
     draws = {usage: resample_scores(answers, [prediction], usage) for usage in known}
     return Judgement(report, draws, [note for usage in known for note in notes(answers, usage)])
-
-
-def score_submission(path: Path, challenge: OpenChallenge) -> Judgement:
-    """Score a submission and write the scores into its manifest; InputError where it is refused.
-
-    The declaration may have changed since the run (a title, a ceiling, a score), as long as the ids fit.
-    """
-    manifest = read_manifest(path.with_suffix(".json"))
-    if manifest.csv_sha256 != file_digest(path):
-        raise InputError(f"{path} is not the file that its manifest describes; submit it again")
-    if manifest.challenge != challenge.challenge.name:
-        raise InputError(
-            f"{path} is of challenge {manifest.challenge!r}; wanted {challenge.challenge.name!r}"
-        )
-    answers = read_answers(challenge)
-    judged = judge(answers, match(answers, read_checked(path, challenge)))
-    primary = answers.challenge.primary.name
-    update_manifest(
-        path,
-        declared=declare(challenge.challenge),
-        answers_digest=answers.digest,
-        scores=judged.report.scores,
-        intervals=judged.intervals,
-        draws={usage: pack(each[primary][0]) for usage, each in judged.draws.items()},
-        controls=score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
-        looks=count_look(challenge.folder, manifest.csv_sha256),
-    )
-    return judged
-
-
-def score_controls(answers: Answers, target: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
-    """Score what knows nothing of the sequences, from training targets (N, T): control -> usage -> score.
-
-    The mean of the targets has errors but no correlation; targets dealt at random, twenty times, have both.
-    """
-    count, rng = len(answers.ids), np.random.default_rng(0)
-    middle = np.broadcast_to(target.mean(0), (count, target.shape[1]))
-    deals = [report_array(answers, rng.choice(target, count)).scores for _ in range(DEALS)]
-    dealt = {
-        usage: {name: float(np.mean([d[usage][name] for d in deals if name in d[usage]])) for name in scores}
-        for usage, scores in deals[0].items()
-    }
-    return {MEAN: report_array(answers, middle).scores, DEALT: dealt}

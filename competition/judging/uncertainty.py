@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from competition.data.challenge import Score
+from competition.data.declaration import Score
 from competition.data.groups import chain, components
 from competition.judging.answers import Answers, Subset
 from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare, surely_better
@@ -38,7 +38,7 @@ def resample_scores(
     or groups joins to it. Where that leaves fewer than twenty sets to draw from, single ones are drawn, and
     notes says so. NaN where a resample has no value.
     """
-    scores = list(answers.challenge.scores if scores is None else scores)
+    scores = list(answers.declaration.scores if scores is None else scores)
     wanted = {(_base(s.metric), subset) for s in scores for subset in (s.weights or {s.subset: 1.0})}
     together: dict[str | None, list[tuple[str, str]]] = {}
     for key in sorted(wanted):
@@ -92,7 +92,7 @@ def _take(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def notes(answers: Answers, usage: str) -> list[str]:
     """Say for which subsets dependent rows or pairs are drawn apart, which makes intervals too narrow."""
-    names = {name: None for score in answers.challenge.scores for name in (score.weights or [score.subset])}
+    names = {name: None for score in answers.declaration.scores for name in (score.weights or [score.subset])}
     subsets = {name if answers.subsets[name].references is not None else None: None for name in names}
     return [note for name in subsets if (note := _unit(answers, usage, name).note)]
 

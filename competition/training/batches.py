@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from competition.data.challenge import Challenge
+from competition.base.errors import InputError
+from competition.data.declaration import Declaration
 from competition.data.store import Store
 from competition.data.tokens import COMPLEMENT, PAD, encode, planes
-from competition.errors import InputError
 from competition.training import randomness
 from competition.training.solution import setting
 
@@ -29,7 +29,7 @@ class Batches:
     """
 
     def __init__(
-        self, store: Store, challenge: Challenge, config: Any, names: Sequence[str], device: torch.device
+        self, store: Store, declaration: Declaration, config: Any, names: Sequence[str], device: torch.device
     ) -> None:
         self.store, self.device, self.names = store, device, names
         self.shift: tuple[int, int] = setting(config, "shift")
@@ -40,23 +40,23 @@ class Batches:
             if name != "sequence" and name not in store.inputs:
                 known = ", ".join(["sequence", *store.inputs])
                 raise InputError(
-                    f"forward wants the input {name!r}; challenge {challenge.name!r} has: {known}"
+                    f"forward wants the input {name!r}; challenge {declaration.name!r} has: {known}"
                 )
-        self._open_window(challenge, setting(config, "window"))
+        self._open_window(declaration, setting(config, "window"))
         self.planes = torch.from_numpy(planes(setting(config, "encoding"))).to(device)
         self.complement = torch.from_numpy(COMPLEMENT).to(device)
         self.resident = self._make_resident()
 
-    def _open_window(self, challenge: Challenge, window: tuple[int, int]) -> None:
+    def _open_window(self, declaration: Declaration, window: tuple[int, int]) -> None:
         start, stop = window
         self.width = stop - start
-        first, last = challenge.origin + start, challenge.origin + stop
+        first, last = declaration.origin + start, declaration.origin + stop
         longest = self.store.tokens.shape[1]
-        left, right = (_flank(flank) for flank in (challenge.left_flank, challenge.right_flank))
+        left, right = (_flank(flank) for flank in (declaration.left_flank, declaration.right_flank))
         if self.width < 1 or last <= -len(left) or first >= longest + len(right):
             raise InputError(
                 f"window {window} misses every sequence: from the origin they span "
-                f"[{-challenge.origin}, {longest - challenge.origin})"
+                f"[{-declaration.origin}, {longest - declaration.origin})"
             )
         # Only the columns that a window can touch are ever read: shifted in training, still in prediction.
         low, high = min(0, self.shift[0]), max(0, self.shift[1])

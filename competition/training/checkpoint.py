@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from competition.errors import InputError
+from competition.base.errors import InputError
 
 
 def save(path: Path, tree: Any, *, durable: bool = True) -> None:

@@ -14,17 +14,17 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from competition import toml
-from competition.data.challenge import OpenChallenge
+from competition.base.errors import InputError
+from competition.base.files import write_text
+from competition.base.terminal import Tracker
+from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable, inner_split
-from competition.errors import InputError
-from competition.judging.metrics import METRICS, UndefinedMetric
+from competition.metrics.metrics import METRICS, UndefinedMetric
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
 from competition.training.fit import WEIGHTS, Counter, Fit, Inner
 from competition.training.predict import predict
 from competition.training.pretrained import load_matching, weights_of
-from competition.training.progress import Tracker
 from competition.training.solution import Solution, setting, shapes
 
 INNER_FRACTION = 0.1  # of the training rows, held out for early stopping
@@ -46,7 +46,7 @@ class Job:
     """All that the training of a fold depends on."""
 
     solution: Solution
-    opened: OpenChallenge
+    opened: Challenge
     config: Any
     folds: FoldTable
     folder: Path
@@ -55,7 +55,7 @@ class Job:
     save_seconds: float = 60.0
     quiet: bool = False
     init: Path | None = None  # the run whose weights each fold starts from
-    kept_out: np.ndarray | None = None  # (N,) bool: training rows that no model is trained on
+    excluded: np.ndarray | None = None  # (N,) bool: training rows that no model is trained on
 
 
 def cross_validate(job: Job) -> Predictions:
@@ -80,10 +80,10 @@ def cross_validate(job: Job) -> Predictions:
 
 def write_oof(job: Job, predictions: Predictions) -> Path:
     """Write oof.csv: the id, the fold, and a column of out-of-fold predictions for each target."""
-    columns = {target.name: predictions.oof[:, i] for i, target in enumerate(job.opened.challenge.targets)}
+    columns = {target.name: predictions.oof[:, i] for i, target in enumerate(job.opened.declaration.targets)}
     frame = pd.DataFrame({"id": job.opened.train.rows["id"], "fold": job.folds.fold, **columns})
     path = job.folder / "oof.csv"
-    toml.write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    write_text(path, frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
     return path
 
 
@@ -98,8 +98,8 @@ def run_fold(job: Job, fold: int) -> None:
         folder.mkdir(exist_ok=True)
     job.accelerator.wait_for_everyone()
     trained_on = job.folds.fold != fold
-    if job.kept_out is not None:
-        trained_on &= ~job.kept_out
+    if job.excluded is not None:
+        trained_on &= ~job.excluded
     train_rows = np.flatnonzero(trained_on)
     held_rows = np.flatnonzero(job.folds.fold == fold)
     fit_and_predict = _model_fold if job.solution.Model is not None else _estimator_fold
@@ -111,7 +111,7 @@ def run_fold(job: Job, fold: int) -> None:
         np.save(folder / "test.npy", test)
     record |= {"fold": fold, "train_rows": len(train_rows), "held_rows": len(held_rows)}
     record["collapsed"] = collapsed(oof, np.asarray(job.opened.train.target))
-    toml.write_text(folder / "fold.json", json.dumps(record, indent=1) + "\n")
+    write_text(folder / "fold.json", json.dumps(record, indent=1) + "\n")
 
 
 def collapsed(predictions: np.ndarray, target: np.ndarray) -> bool:
@@ -195,7 +195,7 @@ def _train(
         with Tracker(title, total, shown=shown) as tracker:
             fit.run(tracker)
         if accelerator.is_main_process and restarts > 1:
-            toml.write_text(finished, json.dumps(asdict(fit.counter)))
+            write_text(finished, json.dumps(asdict(fit.counter)))
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return Trained(folder, core, fit.counter, fit.rows_done())
@@ -206,7 +206,7 @@ def build_model(job: Job, fold: int, train_rows: np.ndarray, *, seed: int | None
     assert job.solution.Model is not None and job.opened.train.target is not None
     torch.manual_seed(randomness.derive("model", job.seed if seed is None else seed, fold))
     try:
-        model = job.solution.Model(job.config, shapes(job.config, job.opened.challenge))
+        model = job.solution.Model(job.config, shapes(job.config, job.opened.declaration))
         if hasattr(model, "initialize"):
             with torch.no_grad():
                 model.initialize(torch.from_numpy(np.asarray(job.opened.train.target[train_rows])))
@@ -219,8 +219,8 @@ def build_model(job: Job, fold: int, train_rows: np.ndarray, *, seed: int | None
 
 
 def _batches(job: Job, store: Any) -> Batches:
-    names = job.solution.input_names(job.opened.challenge)
-    return Batches(store, job.opened.challenge, job.config, names, job.accelerator.device)
+    names = job.solution.input_names(job.opened.declaration)
+    return Batches(store, job.opened.declaration, job.config, names, job.accelerator.device)
 
 
 def _inner(job: Job, fold: int, train_rows: np.ndarray) -> Inner | None:
@@ -228,7 +228,7 @@ def _inner(job: Job, fold: int, train_rows: np.ndarray) -> Inner | None:
     if setting(job.config, "patience") is None:
         return None
     mask = inner_split(job.folds.key[train_rows], fold=fold, fraction=INNER_FRACTION, seed=job.seed)
-    metric = METRICS[setting(job.config, "stop_metric") or job.opened.challenge.primary.metric]
+    metric = METRICS[setting(job.config, "stop_metric") or job.opened.declaration.primary.metric]
     higher = metric.direction == "maximize"
 
     def score(target: np.ndarray, predictions: np.ndarray) -> float:
@@ -247,7 +247,7 @@ def _estimator_fold(
     opened, started = job.opened, time.monotonic()
     target = np.asarray(opened.train.target)
     set_seed(randomness.derive("model", job.seed, fold) % 2**32)
-    estimator = job.solution.Estimator(job.config, shapes(job.config, opened.challenge))
+    estimator = job.solution.Estimator(job.config, shapes(job.config, opened.declaration))
     estimator.fit(_arrays(job, opened.train, train_rows), target[train_rows])
     seconds = time.monotonic() - started
     oof = estimator.predict(_arrays(job, opened.train, held_rows))
@@ -266,7 +266,7 @@ def predict_test(job: Job, fold: int) -> np.ndarray:
     """Return what the finished model of a fold predicts for the test rows (N, T), from its saved weights."""
     assert job.opened.test is not None
     path, rows = _folder(job, fold) / WEIGHTS, np.arange(len(job.opened.test))
-    weights, wanted = checkpoint.load(path), shapes(job.config, job.opened.challenge)
+    weights, wanted = checkpoint.load(path), shapes(job.config, job.opened.declaration)
     if job.solution.Model is not None:
         core = job.solution.Model(job.config, wanted)
         checkpoint.load_weights(core, weights, str(path))
@@ -279,8 +279,8 @@ def predict_test(job: Job, fold: int) -> np.ndarray:
 
 def _arrays(job: Job, store: Any, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return an Estimator's inputs: windowed tokens (N, W) uint8 and the other arrays."""
-    names = job.solution.input_names(job.opened.challenge)
-    batches = Batches(store, job.opened.challenge, job.config, names, torch.device("cpu"))
+    names = job.solution.input_names(job.opened.declaration)
+    batches = Batches(store, job.opened.declaration, job.config, names, torch.device("cpu"))
     parts = np.array_split(rows, max(1, len(rows) // 65_536))
     tokens = np.concatenate([batches.window(part).numpy() for part in parts])
     return {"sequence": tokens, **{name: np.asarray(store.inputs[name][rows]) for name in names[1:]}}

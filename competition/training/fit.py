@@ -20,12 +20,12 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional
 
-from competition.errors import InputError
+from competition.base.errors import InputError
+from competition.base.terminal import Tracker
 from competition.training import checkpoint, randomness
 from competition.training.batch_norm import synchronise
 from competition.training.batches import Batches, cut, share
 from competition.training.predict import predict
-from competition.training.progress import Tracker
 from competition.training.solution import setting
 
 STATE, WEIGHTS, LAST = "state.safetensors", "weights.safetensors", "last.safetensors"

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from competition.data.challenge import OpenChallenge, open_challenge
+from competition.base.errors import InputError
+from competition.data.challenge import Challenge, open_challenge
 from competition.data.folds import FoldTable, fold_table
-from competition.data.kinship import find_families
-from competition.errors import InputError
+from competition.data.homology import find_families
 from competition.training.fit import WEIGHTS
 from competition.training.runs import RECORD
 
 
-def require_unseen(run: Path, target: OpenChallenge, folds: FoldTable, data: Path) -> dict[str, Any]:
+def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -> dict[str, Any]:
     """Return the record of a run whose models may start those of these folds.
 
     The model of a fold must not have been trained on a row, or a relative of a row, that it will predict:
@@ -24,12 +24,14 @@ def require_unseen(run: Path, target: OpenChallenge, folds: FoldTable, data: Pat
     """
     record = _read_record(run, folds)
     source = _open_source(record, target, data)
-    source_folds = fold_table(source.train, source.challenge, folds.num_folds, cache=source.folder / "cache")
+    source_folds = fold_table(
+        source.train, source.declaration, folds.num_folds, cache=source.folder / "cache"
+    )
     if source_folds.digest != record["fold_digest"]:
         raise InputError(f"{run} was trained on other folds than its challenge has now; train it again")
     if source.digest == target.digest:
         return record  # the same rows in the same folds
-    if record.get("keep_out_digest") != target.digest:
+    if record.get("excluded_digest") != target.digest:
         _compare(run, source, source_folds, target, folds)
     return record
 
@@ -48,7 +50,7 @@ def _read_record(run: Path, folds: FoldTable) -> dict[str, Any]:
     return record
 
 
-def _open_source(record: dict[str, Any], target: OpenChallenge, data: Path) -> OpenChallenge:
+def _open_source(record: dict[str, Any], target: Challenge, data: Path) -> Challenge:
     if record["challenge_digest"] == target.digest:
         return target
     source = open_challenge(data / record["challenge"])
@@ -61,7 +63,7 @@ def _open_source(record: dict[str, Any], target: OpenChallenge, data: Path) -> O
 
 
 def _compare(
-    run: Path, source: OpenChallenge, source_folds: FoldTable, target: OpenChallenge, folds: FoldTable
+    run: Path, source: Challenge, source_folds: FoldTable, target: Challenge, folds: FoldTable
 ) -> None:
     """Raise InputError where a fold's model was trained on a relative of a row that it will predict."""
     families = find_families(source, target)
@@ -77,8 +79,8 @@ def _compare(
                 raise InputError(
                     f"--init {run}: the model of fold {fold} was trained on relatives of {int(seen.sum()):,} "
                     f"{part} rows that it is to predict, such as row {source.train.rows['id'][other]!r} of "
-                    f"{source.challenge.name!r} for {store.rows['id'][rows[seen][0]]!r}; "
-                    f"train it with --keep-out {target.challenge.name}"
+                    f"{source.declaration.name!r} for {store.rows['id'][rows[seen][0]]!r}; "
+                    f"train it with --exclude-homologs-of {target.declaration.name}"
                 )
 
 

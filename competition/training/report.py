@@ -11,12 +11,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from competition.data.challenge import OpenChallenge
+from competition.base.files import file_digest
+from competition.base.terminal import duration
+from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
-from competition.data.store import file_digest
 from competition.judging.manifest import Manifest, declare
-from competition.judging.metrics import fitting
-from competition.spelling import duration
+from competition.metrics.metrics import fitting
 from competition.training.cross_validation import Predictions
 from competition.training.runs import Run
 from competition.training.solution import describe
@@ -24,20 +24,18 @@ from competition.training.solution import describe
 SHOWN = ("pearson", "spearman", "mse", "R2")
 
 
-def announce(
-    record: Mapping[str, Any], changes: Mapping[str, Any], opened: OpenChallenge, folder: Path
-) -> None:
+def announce(record: Mapping[str, Any], changes: Mapping[str, Any], opened: Challenge, folder: Path) -> None:
     """Print what is about to run: data, recipe, machine and where the files go."""
     rows = f"{len(opened.train):,} training rows in {record['num_folds']} folds"
     test = f", {len(opened.test):,} test rows" if opened.test is not None else ""
-    print(f"challenge  {opened.challenge.name}: {rows}{test}")
+    print(f"challenge  {opened.declaration.name}: {rows}{test}")
     print(f"solution   {record['solution']}: {describe(changes)}")
     print(f"machine    {record['device']}, precision {record['precision']}")
     print(f"run        {folder}", flush=True)
 
 
 def make_manifest(
-    record: Mapping[str, Any], run: Run, opened: OpenChallenge, folds: FoldTable, predictions: Predictions
+    record: Mapping[str, Any], run: Run, opened: Challenge, folds: FoldTable, predictions: Predictions
 ) -> Manifest:
     """Return what the board needs to know of a finished run; the test scores come later, from the scorer."""
     target = np.asarray(opened.train.target)
@@ -48,8 +46,8 @@ def make_manifest(
         **{name: value for name, value in record.items() if name in names},
         run=run.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        train_digest=opened.challenge.train_digest,
-        declared=declare(opened.challenge),
+        train_digest=opened.declaration.train_digest,
+        declared=declare(opened.declaration),
         oof={} if reason else oof_scores(predictions, target),
         fold_scores={} if reason else fold_scores(predictions, target, folds),
         collapsed=reason,

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple, TextIO
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from competition import toml
-from competition.data.challenge import OpenChallenge
-from competition.errors import InputError, resumable
+from competition.base.errors import InputError, resumable
+from competition.base.files import write_text
+from competition.data.challenge import Challenge
 from competition.training.processes import device_name
 from competition.training.solution import Solution
 
@@ -47,7 +47,7 @@ IDENTITY = (
     "num_folds",
     "fold_digest",
     "init",
-    "keep_out_digest",
+    "excluded_digest",
     "num_processes",
     "precision",
 )
@@ -86,11 +86,11 @@ def open_run(
 
 
 def make_record(
-    solution: Solution, opened: OpenChallenge, config: Any, accelerator: Accelerator, **settings: Any
+    solution: Solution, opened: Challenge, config: Any, accelerator: Accelerator, **settings: Any
 ) -> dict[str, Any]:
     """Return what a run was begun with: its identity, its settings and its surroundings."""
     return {
-        "challenge": opened.challenge.name,
+        "challenge": opened.declaration.name,
         "challenge_digest": opened.digest,
         "solution": solution.name,
         "source_digest": solution.digest,
@@ -120,13 +120,13 @@ def start(parent: Path, record: dict[str, Any], solution: Solution, run_id: str 
         copy = folder / "source" / path.relative_to(solution.folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    toml.write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
     return folder
 
 
 def finish(folder: Path, submission: Path) -> None:
     """Note that a run is finished, and where its submission is: the last thing that is done for it."""
-    toml.write_text(folder / FINISHED, json.dumps({"submission": str(submission)}) + "\n")
+    write_text(folder / FINISHED, json.dumps({"submission": str(submission)}) + "\n")
 
 
 def require_unfinished(folder: Path) -> None:

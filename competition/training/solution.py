@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from competition.data.challenge import Challenge, Shapes
+from competition.base.errors import InputError, one_of
+from competition.data.declaration import Declaration, Shapes
 from competition.data.tokens import planes
-from competition.errors import InputError, one_of
 from competition.training.tuned import FILE, read_tuned
 
 # What the harness reads from a Config, and what it takes where a Config does not say.
@@ -48,14 +48,14 @@ class Solution:
     Model: Any | None
     Estimator: Any | None
 
-    def input_names(self, challenge: Challenge) -> tuple[str, ...]:
+    def input_names(self, declaration: Declaration) -> tuple[str, ...]:
         """Return the inputs that forward names; one with a default only where the challenge has it.
 
         An Estimator takes every input there is.
         """
         if self.Model is None:
-            return ("sequence", *challenge.inputs)
-        known = ("sequence", *challenge.inputs)
+            return ("sequence", *declaration.inputs)
+        known = ("sequence", *declaration.inputs)
         parameters = list(inspect.signature(self.Model.forward).parameters.values())[1:]
         return tuple(each.name for each in parameters if each.default is each.empty or each.name in known)
 
@@ -106,12 +106,12 @@ def setting(config: Any, name: str) -> Any:
     return getattr(config, name, DEFAULTS[name])
 
 
-def shapes(config: Any, challenge: Challenge) -> Shapes:
+def shapes(config: Any, declaration: Declaration) -> Shapes:
     """Return the shape of each input of one row: the sequence is (channels, window)."""
     start, stop = setting(config, "window")
     channels = planes(setting(config, "encoding")).shape[1]
-    inputs = {"sequence": (channels, stop - start), **challenge.inputs}
-    return Shapes(inputs, tuple(target.name for target in challenge.targets))
+    inputs = {"sequence": (channels, stop - start), **declaration.inputs}
+    return Shapes(inputs, tuple(target.name for target in declaration.targets))
 
 
 def configure(

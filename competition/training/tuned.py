@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from competition import toml
-from competition.errors import InputError
+from competition.base import toml
+from competition.base.errors import InputError
+from competition.base.files import write_text
 
 FILE, ORIGIN = "tuned.toml", "_from"  # ORIGIN says which study found the values and with what gain
 
@@ -27,5 +28,5 @@ def write_tuned(folder: Path, challenge: str, changes: Mapping[str, Any], note: 
     tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     spelled = {name: "none" if value is None else value for name, value in changes.items()}
     tables[challenge] = {ORIGIN: note, **spelled}
-    toml.write_text(path, toml.dumps(tables))
+    write_text(path, toml.dumps(tables))
     return path

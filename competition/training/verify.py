@@ -4,18 +4,16 @@ An ensemble has no weights of its own: each member is predicted again, then the 
 """
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from competition.data.challenge import OpenChallenge
+from competition.base.errors import InputError
+from competition.base.files import file_digest
+from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
-from competition.data.store import file_digest
-from competition.errors import InputError
-from competition.judging.manifest import Manifest, read_manifest
-from competition.judging.recipe import read_recipe
+from competition.judging.manifest import Manifest
 from competition.training.cross_validation import Job, predict_test
 from competition.training.processes import make_accelerator
 from competition.training.runs import RECORD
@@ -39,40 +37,22 @@ class Verdict(NamedTuple):
         return self.difference <= self.allowed
 
 
-def verify(
-    path: Path, challenge: OpenChallenge, runs: Path, read: Callable[[Path, OpenChallenge], np.ndarray]
-) -> Iterator[Verdict]:
-    """Compare a submission with what the weights and the source that its run kept predict.
+def verify_run(
+    path: Path, submitted: np.ndarray, manifest: Manifest, challenge: Challenge, runs: Path
+) -> Verdict:
+    """Compare submitted predictions (N, T) with those of the weights and the source that the run kept.
 
-    Of an ensemble each member is compared so, and last the file with the blend of the members' files, which
-    read turns into predictions (N, T). Raises InputError where a run or a member is not here, or is not what
-    the manifest names.
+    Raises InputError where the run is not here, or its weights or source are not those of the manifest.
     """
-    manifest = read_manifest(path.with_suffix(".json"))
-    if file_digest(path) != manifest.csv_sha256:
-        raise InputError(f"{path} is not the file that its manifest describes")
-    submitted = read(path, challenge)
-    if manifest.kind != "ensemble":
-        yield _compare(path, "its weights", _predict(manifest, challenge, runs), submitted)
-        return
-    recipe = read_recipe(manifest.config, path.name)
-    members = [path.with_name(f"{member.name}.csv") for member in recipe.members]
-    for member, wanted in zip(members, recipe.members, strict=True):
-        if not member.exists():
-            raise InputError(f"{member} is not here; wanted every member of {path.name}")
-        if file_digest(member) != wanted.csv_sha256:
-            raise InputError(f"{member} is not the member that {path.name} was made of (sha256 differs)")
-        yield from verify(member, challenge, runs, read)
-    again = recipe(np.stack([read(member, challenge) for member in members]))
-    yield _compare(path, f"the blend of its {len(members)} members", again, submitted)
+    return compare(path, "its weights", _predict(manifest, challenge, runs), submitted)
 
 
-def _compare(path: Path, source: str, again: np.ndarray, submitted: np.ndarray) -> Verdict:
+def compare(path: Path, source: str, again: np.ndarray, submitted: np.ndarray) -> Verdict:
     allowed = AGREE * float(submitted.std(axis=0).max())
     return Verdict(path, source, float(np.abs(again - submitted).max()), allowed)
 
 
-def _predict(manifest: Manifest, challenge: OpenChallenge, runs: Path) -> np.ndarray:
+def _predict(manifest: Manifest, challenge: Challenge, runs: Path) -> np.ndarray:
     """Predict the test rows (N, T) by the mean over the models that a run kept."""
     folder = _find_run(manifest, challenge, runs)
     solution = load_solution(folder / "source")
@@ -90,7 +70,7 @@ def _predict(manifest: Manifest, challenge: OpenChallenge, runs: Path) -> np.nda
     )
 
 
-def _find_run(manifest: Manifest, challenge: OpenChallenge, runs: Path) -> Path:
+def _find_run(manifest: Manifest, challenge: Challenge, runs: Path) -> Path:
     folder = runs / manifest.challenge / manifest.solution / manifest.run
     if manifest.kind != "solution" or not manifest.weights:
         raise InputError(f"{manifest.solution} {manifest.run} has no weights of its own to predict from")

@@ -1,0 +1,206 @@
+"""Judge blends by nested folds: the rows of a fold are blended by what the other folds choose."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from competition.blending.blend import (
+    METHODS,
+    Line,
+    Method,
+    error_correlation,
+    fit_line,
+    least_squares,
+    mean_weights,
+    nested_lines,
+    of_size,
+)
+from competition.blending.moments import Moments, gather
+from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, resample, to_gain, variance
+from competition.metrics.metrics import METRICS
+
+
+class Judged(NamedTuple):
+    """A metric of out-of-fold predictions, and its value in every resample, the same for all."""
+
+    value: float
+    draws: np.ndarray  # (R,)
+
+
+class Judge:
+    """Scores blends fold by fold: by moments where the metric is made of them, by the rows otherwise."""
+
+    def __init__(
+        self,
+        metric: str,
+        columns: np.ndarray,
+        truth: np.ndarray,
+        fold: np.ndarray,
+        group: np.ndarray | None = None,
+    ) -> None:
+        self.metric, self.columns, self.truth, self.fold, self.group = metric, columns, truth, fold, group
+        self.moments = gather(columns, truth, fold, group)
+        self.counts = np.concatenate(list(draw_counts(len(self.moments.fold), name="chunks")))
+
+    def __call__(self, lines: Sequence[Line]) -> Judged:
+        """Judge predictions that each fold's line makes for its rows."""
+        if self.metric not in OF_SUMS:
+            return self._by_rows(self.predict(lines))
+        middle = _middle(self.moments, lines)  # (T,)
+        parts = _summarise(self.moments, lines, middle)  # (C, T, 6)
+        draws = np.tensordot(self.counts, parts, 1)  # (R, T, 6)
+        of_sums, offset = OF_SUMS[self.metric], middle - self.moments.middle[:, -1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value, drawn = (of_sums(offset, *np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))
+        return Judged(float(np.mean(value)), np.mean(drawn, axis=-1))
+
+    def predict(self, lines: Sequence[Line]) -> np.ndarray:
+        """Return the predictions (N, T) that each fold's line makes for its rows."""
+        predictions = np.empty_like(self.truth)
+        for number, line in enumerate(lines):
+            rows = self.fold == number
+            predictions[rows] = line(self.columns[:, rows])
+        return predictions
+
+    def _by_rows(self, predictions: np.ndarray) -> Judged:
+        value = METRICS[self.metric].function(self.truth, predictions)
+        blocks = draw_counts(len(self.truth), group=self.group, resamples=RESAMPLES)
+        return Judged(value, resample(self.metric, self.truth, [predictions], blocks)[0])
+
+
+def _middle(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
+    """Return the mean (T,) of the predictions that each fold's line makes for its rows."""
+    total = np.zeros(len(moments.middle))
+    for fold, (weights, shift) in enumerate(lines):
+        mine = moments.fold == fold
+        each = moments.middle[:, :-1] @ weights + shift
+        total += moments.total[mine].sum(0)[:, :-1] @ weights + moments.count[mine].sum() * each
+    return np.asarray(total / moments.count.sum())
+
+
+def _summarise(moments: Moments, lines: Sequence[Line], middle: np.ndarray) -> np.ndarray:
+    """Return the sums that OF_SUMS takes of each chunk (C, T, 6), of predictions around their middle (T,).
+
+    Around the truth's, small differences between predictions would be lost.
+    """
+    found = np.empty((*moments.total.shape[:2], 6))
+    for fold, (weights, shift) in enumerate(lines):
+        mine = moments.fold == fold
+        constant = moments.middle[:, :-1] @ weights + shift - middle  # (T,)
+        count, total, products = moments.count[mine, None], moments.total[mine], moments.products[mine]
+        linear = total[..., :-1] @ weights
+        square = np.einsum("m,ctmk,k->ct", weights, products[..., :-1, :-1], weights, optimize=True)
+        p = linear + constant * count
+        pp = square + 2 * constant * linear + constant**2 * count
+        tp = products[..., :-1, -1] @ weights + constant * total[..., -1]
+        n = np.broadcast_to(count, p.shape)
+        found[mine] = np.stack([n, total[..., -1], products[..., -1, -1], p, pp, tp], axis=-1)
+    return found
+
+
+def _pearson(_: np.ndarray, *sums: np.ndarray) -> np.ndarray:
+    n, t, tt, p, pp, tp = sums
+    return np.asarray((tp / n - p * t / n**2) / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n)))
+
+
+def _mse(offset: np.ndarray, *sums: np.ndarray) -> np.ndarray:
+    n, t, tt, p, pp, tp = sums
+    return np.asarray((tt - 2 * tp + pp + 2 * offset * (p - t)) / n + offset**2)
+
+
+def _explained(offset: np.ndarray, *sums: np.ndarray) -> np.ndarray:
+    n, t, tt, *_ = sums
+    return np.asarray(1 - _mse(offset, *sums) / variance(tt / n, t / n))
+
+
+# Metrics that are functions of the number, truth, truth squared, prediction, its square and their product,
+# both sides around their middle, and first of how far the prediction's middle is above the truth's.
+OF_SUMS: dict[str, Callable[..., np.ndarray]] = {
+    "pearson": _pearson,
+    "r2": lambda offset, *sums: _pearson(offset, *sums) ** 2,
+    "R2": _explained,
+    "mse": _mse,
+}
+
+
+class Blend(NamedTuple):
+    """One way of weighting and how it does: in sample, and by nested folds."""
+
+    method: str
+    line: Line  # by all folds
+    lines: tuple[Line, ...]  # of each fold by the others
+    in_sample: float
+    nested: Judged
+
+
+class Verdict(NamedTuple):
+    """All ways of weighting, judged on the same resamples."""
+
+    judge: Judge
+    blends: tuple[Blend, ...]  # the plain mean first
+    growing: tuple[Blend, ...]  # mean or least squares of one member, of two, ... by what helps most
+    best_single: Judged
+    errors: np.ndarray  # (M, M) correlation
+
+    def gain(self, over: Judged, of: Judged) -> Gain:
+        """Return by how much the second is better than the first, and its interval."""
+        sign = 1 if METRICS[self.judge.metric].direction == "maximize" else -1
+        return to_gain(sign * (of.value - over.value), sign * (of.draws - over.draws))
+
+    @property
+    def best(self) -> Blend:
+        """The best by nested folds, whatever its size."""
+        plain = self.blends[0].nested
+        return max((*self.blends, *self.growing), key=lambda each: self.gain(plain, each.nested).value)
+
+    @property
+    def smallest(self) -> Blend:
+        """The blend of the fewest members that is not surely worse than the best."""
+        best = self.best.nested
+        return next(each for each in (*self.growing, self.best) if not self.gain(each.nested, best).sure)
+
+
+def judge(
+    metric: str, columns: np.ndarray, truth: np.ndarray, fold: np.ndarray, group: np.ndarray | None = None
+) -> Verdict:
+    """Judge every way of weighting members and their rank mean, columns (M + 1, N, T), by nested folds.
+
+    truth (N, T), fold (N,) from 0, group (N,) names of dependent rows.
+    """
+    judged = Judge(metric, columns, truth, fold, group)
+    num_folds, count = judged.moments.num_folds, len(columns) - 1
+    sign = 1 if METRICS[metric].direction == "maximize" else -1
+
+    def blend(name: str, method: Method) -> Blend:
+        line, lines = fit_line(judged.moments, method), nested_lines(judged.moments, method)
+        return Blend(name, line, tuple(lines), judged([line] * num_folds).value, judged(lines))
+
+    def blend_of_size(size: int) -> Blend:
+        ways = {f"mean of {size}": mean_weights, f"least squares of {size}": least_squares}
+        both = [blend(name, partial(of_size, size, method)) for name, method in ways.items()]
+        return max(both, key=lambda each: sign * each.nested.value)
+
+    no_shift = np.zeros(truth.shape[1])
+    singles = [judged([Line(row, no_shift)] * num_folds) for row in np.eye(count + 1)[:count]]
+    return Verdict(
+        judged,
+        tuple(blend(name, method) for name, method in METHODS.items()),
+        tuple(map(blend_of_size, range(1, count + 1))),
+        max(singles, key=lambda each: sign * each.value),
+        error_correlation(judged.moments),
+    )
+
+
+def choose(verdict: Verdict, wanted: str) -> Blend:
+    """Return the blend of a name; for auto the best one surely better than the plain mean, or that mean."""
+    if wanted == "smallest":
+        return verdict.smallest
+    if wanted != "auto":
+        return next(blend for blend in verdict.blends if blend.method == wanted)
+    plain = verdict.blends[0]
+    blends = (*verdict.blends, *verdict.growing)
+    gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in blends]
+    sure = [(gain.value, blend) for gain, blend in gains if gain.sure]
+    return max(sure, key=lambda each: each[0], default=(0.0, plain))[1]

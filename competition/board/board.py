@@ -1,0 +1,237 @@
+"""The board of a challenge: a view over the manifests in submissions/, never a second truth."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from competition.base.errors import InputError, one_of
+from competition.base.files import file_digest
+from competition.judging.bootstrap import RESAMPLES, spell_tie
+from competition.judging.manifest import Manifest, read_manifest
+from competition.judging.uncertainty import tiers, unpack
+
+BASES = ("private", "all", "out-of-fold")  # what a board ranks by: the first of these that it has
+DIGESTS = ("answers_digest", "train_digest", "challenge_digest")  # what says to which build a manifest is
+SCORED = ("name", "metric", "direction", "subset", "weights")  # what makes two scores the same
+
+
+class Row(NamedTuple):
+    """A submission on the board. Without a value it has no tier, and `why` says why not."""
+
+    manifest: Manifest
+    tier: int | None
+    value: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The submissions to one challenge, best first."""
+
+    challenge: str
+    score: str  # name of the primary score
+    metric: str
+    basis: str  # one of BASES
+    direction: str
+    tie_break: str  # name of the score that orders a tier; empty where the primary one does
+    ceiling: float | None
+    controls: dict[str, float | None]  # name -> value: what knows nothing of the sequences
+    rows: tuple[Row, ...]
+    broken: tuple[str, ...]  # files that are no part of the board, and why
+    tie_bayes_factor: float | None = (
+        None  # under which two are a tie; None: by the interval of the difference
+    )
+
+
+def read_board(folder: Path) -> Board | None:
+    """Read the board of submissions/<challenge>; None where nothing was submitted."""
+    manifests, broken = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            manifests.append(_read_whole(path))
+        except InputError as error:
+            broken.append(str(error).replace(f"{folder}/", ""))
+    if not manifests and not broken:
+        return None
+    return make_board(folder.name, manifests, broken)
+
+
+def _read_whole(path: Path) -> Manifest:
+    """Read a manifest whose submission is there, complete and unchanged."""
+    manifest, table = read_manifest(path), path.with_suffix(".csv")
+    if manifest.challenge != path.parent.name:
+        raise InputError(f"{path} is of challenge {manifest.challenge!r}; wanted {path.parent.name!r}")
+    if not manifest.declared.get("scores"):
+        raise InputError(f"{path} declares no scores; wanted those of the challenge")
+    if not manifest.csv_sha256 and not manifest.scores:
+        return manifest  # a challenge without a test set: out-of-fold scores alone
+    if not table.exists():
+        raise InputError(f"{path}: {table.name} is missing")
+    if file_digest(table) != manifest.csv_sha256:
+        raise InputError(f"{path}: {table.name} is not the file that it describes (sha256 differs)")
+    return manifest
+
+
+def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[str] = ()) -> Board:
+    """Rank manifests: a pure function of them, whatever their order.
+
+    The newest one says which answers count and how they are scored; the rest of the declaration may differ.
+    Controls, collapsed runs and submissions to another build are shown without a tier.
+    """
+    newest = max(manifests, key=_by_age, default=None)
+    if newest is None:
+        return Board(challenge, "", "", "", "", "", None, {}, (), tuple(broken))
+    standard, basis = _standard(manifests, newest)
+    declared, primary = standard.declared, _primary(standard)
+    judged = [_judge(manifest, standard, basis) for manifest in manifests]
+    judged.sort(key=lambda row: _order(row, primary["direction"]))
+    ranked = _ranked(judged, basis, declared, allowed=_kinds(declared))
+    return Board(
+        challenge=challenge,
+        score=primary["name"],
+        metric=primary["metric"],
+        basis=basis,
+        direction=primary["direction"],
+        tie_break=declared.get("tie_break", ""),
+        ceiling=declared.get("ceiling", {}).get(primary["name"]),
+        controls=_controls(standard, basis, primary["name"]),
+        rows=tuple(_break_ties(ranked, declared, basis)),
+        broken=tuple(broken),
+        tie_bayes_factor=declared.get("tie_bayes_factor"),
+    )
+
+
+def _controls(manifest: Manifest, basis: str, score: str) -> dict[str, float | None]:
+    return {name: usages.get(basis, {}).get(score) for name, usages in manifest.controls.items()}
+
+
+def _by_age(manifest: Manifest) -> tuple[str, str, str]:
+    return manifest.created, manifest.solution, manifest.run
+
+
+def _kinds(declared: dict[str, Any]) -> set[str]:
+    return {"solution", "ensemble"} if declared.get("ensembles", True) else {"solution"}
+
+
+def _primary(manifest: Manifest) -> dict[str, Any]:
+    score: dict[str, Any] = manifest.declared["scores"][0]
+    return score
+
+
+def _standard(manifests: Sequence[Manifest], newest: Manifest) -> tuple[Manifest, str]:
+    """Return the submission that all others must be comparable with, and the basis.
+
+    It is the newest one with a score among those to the build of the very newest: with the same answers or,
+    where that was not scored, the same training rows. Manifests of earlier versions know neither.
+    """
+    digest = next((name for name in DIGESTS if getattr(newest, name)), DIGESTS[-1])
+    build = getattr(newest, digest)
+    alike = [m for m in manifests if getattr(m, digest) == build and not m.collapsed]
+    for basis in BASES:
+        scored = [m for m in alike if _value(m, _primary(m), basis) is not None]
+        if scored:
+            return max(scored, key=_by_age), basis
+    return newest, BASES[-1]
+
+
+def _build(manifest: Manifest, basis: str) -> tuple[Any, ...]:
+    """Return all that two submissions must share to be comparable: the rows and the score."""
+    rows = manifest.train_digest if basis == "out-of-fold" else manifest.answers_digest
+    return rows or manifest.challenge_digest, *(_primary(manifest).get(name) for name in SCORED)
+
+
+def _value(manifest: Manifest, primary: dict[str, Any], basis: str) -> float | None:
+    """Return a submission's score; out of fold a composite is stood in for by its metric on all rows."""
+    if basis == "out-of-fold":
+        return manifest.oof.get(primary["name"], manifest.oof.get(primary["metric"]))
+    return manifest.scores.get(basis, {}).get(primary["name"])
+
+
+def _judge(manifest: Manifest, standard: Manifest, basis: str) -> Row:
+    value = _value(manifest, _primary(standard), basis)
+    why = f"no {basis} score" if value is None else ""
+    if value is not None and _build(manifest, basis) != _build(standard, basis):
+        why = "another build of the challenge"
+    if manifest.collapsed:
+        why = f"collapsed: {manifest.collapsed}"
+    return Row(manifest, None, None if why else value, why)
+
+
+def _order(row: Row, direction: str) -> tuple[Any, ...]:
+    """Sort by score, best first, then rows without one; equal scores by name, so that order is stable."""
+    better = math.inf if row.value is None else -row.value if direction == "maximize" else row.value
+    return row.value is None, better, row.manifest.solution, row.manifest.run
+
+
+def _ranked(rows: Sequence[Row], basis: str, declared: dict[str, Any], allowed: set[str]) -> list[Row]:
+    """Give tiers to those that compete: what resamples of the test rows cannot tell apart shares one."""
+    competing = [row for row in rows if row.value is not None and row.manifest.kind in allowed]
+    found = tiers(
+        [_draws(row, basis) for row in competing],
+        maximize=declared["scores"][0]["direction"] == "maximize",
+        tie_bayes_factor=declared.get("tie_bayes_factor"),
+    )
+    tier = {id(row.manifest): number for row, number in zip(competing, found, strict=True)}
+    return [row._replace(tier=tier.get(id(row.manifest))) for row in rows]
+
+
+def _break_ties(rows: Sequence[Row], declared: dict[str, Any], basis: str) -> list[Row]:
+    """Order the rows of each tier by the declared tie-break, those without it last."""
+    score = next((s for s in declared["scores"] if s["name"] == declared.get("tie_break")), None)
+    if score is None:
+        return list(rows)
+    sign = -1 if score["direction"] == "maximize" else 1
+    found: list[Row] = []
+    for tier, members in itertools.groupby(rows, key=lambda row: row.tier):
+        values = [(_value(row.manifest, score, basis), row) for row in members]
+        known = [(sign * value, row) for value, row in values if tier is not None and value is not None]
+        found += [row for _, row in sorted(known, key=lambda each: each[0])]
+        found += [row for value, row in values if tier is None or value is None]
+    return found
+
+
+def _draws(row: Row, basis: str) -> np.ndarray:
+    """Return a submission's score in every resample; the score itself where there are none."""
+    if basis in row.manifest.draws:
+        return unpack(row.manifest.draws[basis])
+    return np.full(RESAMPLES, row.value)
+
+
+def caption(board: Board) -> str:
+    """Say what a board ranks by and what its out-of-fold column holds."""
+    better = "higher is better" if board.direction == "maximize" else "lower is better"
+    return (
+        f"Ranked by {board.score} ({board.basis}), {better}; what {RESAMPLES:,} resamples of the test rows "
+        f"cannot tell from a tier's first shares its tier ({spell_tie(board.tie_bayes_factor)})"
+        f"{_tie_break(board)}. "
+        "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold is "
+        f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: this one's, and how many "
+        "of the same solution and settings are here with the sd of their scores. Looks: how many "
+        "predictions had been scored on the private answers by then."
+    )
+
+
+def _tie_break(board: Board) -> str:
+    return f"; {board.tie_break} orders a tier" if board.tie_break else ""
+
+
+def notes(board: Board) -> list[str]:
+    """Return what a board has to say besides its table: who has no score, and which files are broken."""
+    unranked = [
+        f"{row.manifest.solution} {row.manifest.run} has no score: {row.why}" for row in board.rows if row.why
+    ]
+    return unranked + [f"left out: {reason}" for reason in board.broken]
+
+
+def read_boards(submissions: Path, challenge: str | None = None) -> list[Board]:
+    """Read the boards of every challenge that has submissions, by name, or of one."""
+    names = sorted(path.name for path in submissions.glob("*") if path.is_dir())
+    if challenge is not None and challenge not in names:
+        raise one_of(f"challenge in {submissions}", challenge, names)
+    boards = [read_board(submissions / name) for name in names if challenge in (None, name)]
+    return [board for board in boards if board is not None]

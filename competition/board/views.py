@@ -1,0 +1,190 @@
+"""A board for a terminal, as Markdown and as CSV: how its typed values are spelled for whom."""
+
+import csv
+import io
+import itertools
+import json
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from competition.base.files import locked, write_text
+from competition.base.terminal import duration, short
+from competition.board.board import Board, caption, notes, read_boards
+from competition.board.entries import Entry, entries
+
+FILE = "LEADERBOARD.md"
+HEADER = (
+    "# Leaderboard\n\nMade from the manifests by `python -m competition.leaderboard --write`; do not edit.\n"
+)
+NONE = "-"
+EXPENDABLE = (
+    "device", "rows/s", "run", "date", "looks", "training", "parameters", "seeds", "public", "private",
+    "rescaled", "out-of-fold",
+)  # fmt: skip
+NAME_WIDTH = 36  # of a line of names or settings in a terminal; a third of a narrow one
+INTERVAL = "95 %"
+
+
+class Column(NamedTuple):
+    """A column of a table: the field that it sorts by, and how an entry that has one is spelled."""
+
+    heading: str  # "" is the name of the score
+    field: str
+    spell: Callable[[Entry], str]
+    is_text: bool = False  # numbers stand on the right
+
+
+def _of(heading: str, field: str, spell: Callable[[Any], str], is_text: bool = False) -> Column:
+    return Column(heading, field, lambda entry: spell(getattr(entry, field)), is_text)
+
+
+def _four(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _spread(entry: Entry) -> str:
+    return f"{entry.oof_mean:.4f}" + ("" if entry.oof_sd is None else f" ± {entry.oof_sd:.4f}")
+
+
+def _seeds(entry: Entry) -> str:
+    several = f" (of {entry.num_seeds}: ± {entry.seeds_sd:.4f})" if entry.seeds_sd is not None else ""
+    return f"{entry.seed}{several}"
+
+
+COLUMNS = (
+    _of("tier", "tier", str),
+    _of("solution", "solution", str, is_text=True),
+    _of("", "score", _four),
+    Column(INTERVAL, "score_low", lambda entry: f"{entry.score_low:.4f} to {entry.score_high:.4f}"),
+    _of("rescaled", "rescaled", lambda value: f"{value:.3f}"),
+    Column("out-of-fold", "oof_mean", _spread),
+    _of("public", "public", _four),
+    _of("private", "private", _four),
+    _of("parameters", "parameters", short),
+    _of("training", "train_seconds", duration),
+    _of("device", "device", str, is_text=True),
+    _of("rows/s", "rows_per_second", short),
+    Column("seeds", "seed", _seeds),
+    _of("looks", "private_evaluations", str),
+    _of("date", "created", lambda created: created[:10], is_text=True),
+    _of("run", "run", str, is_text=True),
+)
+
+
+def headings(board: Board) -> list[str]:
+    """Return the headings of a board's columns."""
+    return [column.heading or board.score for column in COLUMNS]
+
+
+def cells(board: Board) -> list[list[str]]:
+    """Return the text of a board's cells, a list a line; settings are a second line under a name."""
+    return [[_two_lines(entry, column) for column in COLUMNS] for entry in entries(board)]
+
+
+def _two_lines(entry: Entry, column: Column) -> str:
+    below = settings(entry) if column.field == "solution" else ""
+    return f"{spell(entry, column)}\n{below}".rstrip("\n")
+
+
+def spell(entry: Entry, column: Column) -> str:
+    """Spell a cell; what is not known of a submission, or is no score of a control, is a dash."""
+    if getattr(entry, column.field) not in (None, ""):
+        return column.spell(entry)
+    if column.field == "tier":
+        return place(entry)
+    return NONE if entry.run or column.field in ("score", "rescaled") else ""
+
+
+def place(entry: Entry) -> str:
+    """Say what stands where a tier would be."""
+    if entry.collapsed:
+        return "collapsed"
+    return {"solution": NONE, "ceiling": ""}.get(entry.kind, entry.kind)
+
+
+def settings(entry: Entry) -> str:
+    """Spell in one line the settings that tell an entry from others of its solution."""
+    return ", ".join(f"{name}={_setting(value)}" for name, value in entry.settings.items())
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
+        return " + ".join(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def to_table(board: Board, width: int) -> Table:
+    """Lay out a board for a terminal of this many columns; what does not fit is left out, never wrapped."""
+    names = min(NAME_WIDTH, width // 3)
+    lines = [headings(board), *([tier, _wrap(name, names), *rest] for tier, name, *rest in cells(board))]
+    room = [max(map(_longest, column)) + 3 for column in zip(*lines, strict=True)]
+    dropped = set(itertools.takewhile(lambda name: _width(lines[0], room, name) > width, EXPENDABLE))
+    kept = [i for i, name in enumerate(lines[0]) if name not in dropped]
+    table = Table(title=board.challenge, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for i in kept:
+        table.add_column(lines[0][i], justify="left" if COLUMNS[i].is_text else "right", no_wrap=True)
+    for line in lines[1:]:
+        table.add_row(*(line[i] for i in kept))
+    return table
+
+
+def _wrap(cell: str, width: int) -> str:
+    """Break a name, which is not to push a score out, and the settings under it into lines."""
+    name, _, below = cell.partition("\n")
+    lines = textwrap.wrap(below, width, break_on_hyphens=False)
+    return "\n".join([*textwrap.wrap(name, width), *(f"  {line}" for line in lines)])
+
+
+def _longest(cell: str) -> int:
+    return max(map(len, cell.split("\n")))
+
+
+def _width(names: Sequence[str], room: Sequence[int], upto: str) -> int:
+    """Return the width of a table without the expendable columns that come before this one."""
+    gone = EXPENDABLE[: EXPENDABLE.index(upto)]
+    return sum(space for name, space in zip(names, room, strict=True) if name not in gone)
+
+
+def to_markdown(board: Board) -> str:
+    """Lay out a board as Markdown."""
+    lines = [f"## {board.challenge}"]
+    if board.rows:
+        align = ["---" if column.is_text else "---:" for column in COLUMNS]
+        table = [headings(board), align, *cells(board)]
+        lines += ["", caption(board), ""]
+        lines += ["| " + " | ".join(map(_escape, line)) + " |" for line in table]
+    listed = [f"- {note}" for note in notes(board)]
+    return "\n".join([*lines, "", *listed]).rstrip("\n") + "\n"
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", "<br>")
+
+
+def to_csv(boards: Sequence[Board]) -> str:
+    """Return every entry of every board as CSV for programs: all digits, nothing where nothing is known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["challenge", "scored_by", "basis", "direction", *Entry._fields])
+    for board in boards:
+        for entry in entries(board):
+            spelled = json.dumps(dict(entry.settings)) if entry.settings else ""
+            values = entry._replace(settings=spelled)  # type: ignore[arg-type]
+            writer.writerow([board.challenge, board.score, board.basis, board.direction, *values])
+    return text.getvalue()
+
+
+def write_leaderboard(submissions: Path) -> Path:
+    """Write submissions/LEADERBOARD.md over all challenges; processes that finish together take turns."""
+    path = submissions / FILE
+    with locked(submissions):
+        boards = read_boards(submissions)
+        write_text(path, "\n".join([HEADER, *map(to_markdown, boards)]))
+    return path

@@ -1,0 +1,176 @@
+"""The declaration of a challenge, challenge.toml: what is predicted from what, and how it is scored."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from competition.base import toml
+from competition.base.errors import InputError, one_of
+
+METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae", "auroc")
+KINDS = ("rows", "pairs")
+# What an input may not be called, as the rows have it already.
+TAKEN = ("sequence", "length", "sequence_index", "target", "rows")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One predicted value and its unit."""
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of merit: a metric on a subset, or its weighted mean over several."""
+
+    name: str
+    metric: str
+    direction: str  # "maximize" or "minimize"
+    low: float  # the range of the figure; infinite where it is open
+    high: float
+    unit: str = ""
+    subset: str = "all"
+    weights: Mapping[str, float] = field(
+        default_factory=dict
+    )  # subset -> weight; a composite where not empty
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The declaration in challenge.toml: pure data, without any path."""
+
+    name: str
+    targets: tuple[Target, ...]
+    scores: tuple[Score, ...]  # the first is the primary one
+    title: str = ""
+    source: str = ""
+    licence: str = ""
+    origin: int = 0  # index of the base that windows count from
+    left_flank: str = ""  # the construct around a stored sequence, nearest base last
+    right_flank: str = ""
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # per-row shapes besides "sequence"
+    subsets: Mapping[str, str] = field(default_factory=dict)  # name -> "rows" or "pairs"
+    ensembles: bool = True
+    tie_break: str = ""  # name of the score that orders submissions within a tier
+    # Two are a tie where their Bayes factor is under this; without it, where the 95 % interval of their
+    # difference holds 0.
+    tie_bayes_factor: float | None = None
+    near_duplicates: bool = True  # rows of near-duplicate sequences share a fold
+    ceiling: Mapping[str, float] = field(default_factory=dict)  # score name -> best value the noise allows
+    files: Mapping[str, str] = field(default_factory=dict)  # path in public/ -> sha256
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def primary(self) -> Score:
+        return self.scores[0]
+
+    @property
+    def train_digest(self) -> str:
+        """sha256 over the digests of the training rows' files, whatever else is declared."""
+        listed = [f"{digest} {path}" for path, digest in self.files.items() if path.startswith("train/")]
+        return hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a model is told of its challenge: the shape of each input of one row, and the target names."""
+
+    inputs: Mapping[str, tuple[int, ...]]
+    targets: tuple[str, ...]
+
+
+def _check(declaration: Declaration) -> None:
+    where = f"challenge {declaration.name!r}"
+    if not declaration.targets or not declaration.scores:
+        raise InputError(
+            f"{where} has no {'scores' if declaration.targets else 'targets'}; wanted at least one"
+        )
+    for kind, names in {
+        "target": [target.name for target in declaration.targets],
+        "score": [score.name for score in declaration.scores],
+    }.items():
+        if len(set(names)) < len(names):
+            raise InputError(f"{where}: {kind}s are called {', '.join(names)}; wanted each name once")
+    for name in declaration.inputs:
+        if name in TAKEN or not name.isidentifier():
+            raise InputError(f"{where}: an input cannot be called {name!r}; wanted another name")
+    known = {"all", *declaration.subsets}
+    for name, kind in declaration.subsets.items():
+        if kind not in KINDS:
+            raise InputError(f"{where}: subset {name!r} is of kind {kind!r}; wanted rows or pairs")
+    for score in declaration.scores:
+        if score.metric not in METRICS:
+            raise one_of("metric", score.metric, list(METRICS))
+        if score.direction not in ("maximize", "minimize"):
+            raise InputError(
+                f"{where}: score {score.name!r} has direction {score.direction!r}; "
+                "wanted maximize or minimize"
+            )
+        for subset in score.weights or [score.subset]:
+            if subset not in known:
+                raise one_of("subset", subset, sorted(known))
+    names = [score.name for score in declaration.scores]
+    if declaration.tie_break and declaration.tie_break not in names:
+        raise one_of("score for tie_break", declaration.tie_break, names)
+    factor = declaration.tie_bayes_factor
+    if factor is not None and not (type(factor) in (int, float) and 1 <= factor < math.inf):
+        raise InputError(
+            f"{where}: tie_bayes_factor is {factor!r}; wanted a number from 1, such as DREAM's 3"
+        )
+
+
+def to_toml(declaration: Declaration) -> str:
+    """Spell a challenge as the text of challenge.toml."""
+    document = {
+        "name": declaration.name,
+        "title": declaration.title,
+        "source": declaration.source,
+        "licence": declaration.licence,
+        "origin": declaration.origin,
+        "left_flank": declaration.left_flank,
+        "right_flank": declaration.right_flank,
+        "near_duplicates": declaration.near_duplicates,
+        "targets": [vars(target) for target in declaration.targets],
+        "inputs": {name: list(shape) for name, shape in declaration.inputs.items()},
+        "scores": [{k: v for k, v in vars(score).items() if v != {}} for score in declaration.scores],
+        "subsets": dict(declaration.subsets),
+        "rules": {
+            "ensembles": declaration.ensembles,
+            "tie_break": declaration.tie_break or None,
+            "tie_bayes_factor": declaration.tie_bayes_factor,
+        },
+        "ceiling": dict(declaration.ceiling),
+        "files": dict(declaration.files),
+    }
+    return toml.dumps({key: value for key, value in document.items() if value not in ("", {})})
+
+
+def from_toml(path: Path) -> Declaration:
+    """Read challenge.toml; InputError names an unknown or missing key."""
+    document: dict[str, Any] = toml.load(path)
+    try:
+        document |= document.pop("rules", {})
+        for name, kind in (("targets", Target), ("scores", Score)):
+            document[name] = tuple(_make(kind, table, path) for table in document.get(name, []))
+        document["inputs"] = {k: tuple(shape) for k, shape in document.get("inputs", {}).items()}
+        return _make(Declaration, document, path)
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not a declaration of a challenge: {error}") from None
+
+
+def _make(kind: Any, table: Mapping[str, Any], path: Path) -> Any:
+    """Make a dataclass from a table of the file."""
+    for key in table:
+        if key not in (names := [each.name for each in fields(kind)]):
+            raise one_of(f"key in {path}", key, names)
+    for each in fields(kind):
+        if each.name not in table and each.default is MISSING and each.default_factory is MISSING:
+            raise InputError(f"{path}: a {kind.__name__.lower()} has no {each.name!r}; wanted it")
+    return kind(**table)

@@ -1,0 +1,20 @@
+"""Turn long sequences, a line each, into tokens; a mistake is reported by its line."""
+
+import numpy as np
+
+from competition.base.errors import InputError
+from competition.data.tokens import ILLEGAL, LETTERS, TRANSLATE
+
+
+def encode_line(sequence: bytes, *, length: int, where: str) -> np.ndarray:
+    """Encode one sequence of the length that is wanted: tokens (length,) uint8; where names file and line."""
+    if len(sequence) != length:
+        raise InputError(f"{where} has a sequence of {len(sequence):,} bases; wanted {length:,}")
+    tokens = np.frombuffer(sequence.translate(TRANSLATE), dtype=np.uint8)
+    if tokens.max() == ILLEGAL:
+        position = int((tokens == ILLEGAL).argmax())
+        raise InputError(
+            f"{where} has {chr(sequence[position])!r} at position {position} of its sequence; "
+            f"wanted IUPAC letters ({LETTERS} or U)"
+        )
+    return tokens

@@ -1,0 +1,331 @@
+"""The contract's checker, proven by a right solution and by the same one with a single fault each."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from competition import check as program
+from competition.base.errors import InputError
+from competition.contract.checks import check_contract, require_contract
+from competition.data.challenge import open_challenge
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.writer import create_challenge
+from competition.training.solution import configure, load_solution
+
+CPU = torch.device("cpu")
+README = "# Toy\n\nA convolution. Source: https://example.org/paper\n"
+MODEL = """
+import time
+from dataclasses import dataclass
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+@dataclass(frozen=True)
+class Config:
+    challenge: str = "toy"
+    window: tuple[int, int] = (0, 40)
+    encoding: str = "acgt"
+    epochs: int = 3
+    filters: int = 32
+    rate: float = 1e-3
+    ema: float | None = None
+
+    def __post_init__(self):
+        if self.filters % 2:
+            raise ValueError(f"filters {self.filters}; wanted an even number")
+
+    @classmethod
+    def search(cls, trial):
+        return cls(filters=2 * trial.suggest_int("half", 4, 32), rate=trial.suggest_float("rate", 1e-4, 1e-2))
+
+class Model(nn.Module):
+    def __init__(self, config, challenge):
+        super().__init__()
+        channels, width = challenge.inputs["sequence"]
+        self.rate = config.rate
+        self.first = nn.Conv1d(channels, config.filters, 7, padding=3)
+        self.norm = nn.BatchNorm1d(config.filters)
+        self.dropout = nn.Dropout(0.2)
+        self.hidden = nn.Linear(config.filters * width + 1, 32)
+        self.output = nn.Linear(32, len(challenge.targets))
+        nn.init.zeros_(self.output.weight)
+
+    def initialize(self, target):
+        self.output.bias.copy_(target.mean(0))
+
+    def forward(self, sequence, half_life):
+        x = functional.relu(self.norm(self.first(sequence)))
+        x = torch.cat([x.flatten(1), half_life], 1)
+        x = self.dropout(functional.relu(self.hidden(x)))
+        return self.output(x)
+
+    def loss(self, outputs, batch):
+        return functional.huber_loss(outputs, batch["target"])
+
+    def predict(self, outputs):
+        return outputs
+
+    def optimizer(self, num_steps):
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.rate)
+        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, self.rate, total_steps=num_steps)
+"""
+ESTIMATOR = """
+from dataclasses import dataclass
+import numpy as np
+
+@dataclass(frozen=True)
+class Config:
+    challenge: str = "toy"
+    window: tuple[int, int] = (0, 40)
+
+class Estimator:
+    def __init__(self, config, challenge):
+        pass
+
+    def features(self, inputs):
+        counts = [(inputs["sequence"] == token).mean(1) for token in range(4)]
+        return np.stack([*counts, inputs["half_life"][:, 0], np.ones(len(counts[0]))], 1)
+
+    def fit(self, inputs, target):
+        x = self.features(inputs)
+        self.weight = np.linalg.solve(x.T @ x + 1e-3 * np.eye(6), x.T @ target)
+
+    def predict(self, inputs):
+        return self.features(inputs) @ self.weight
+
+    def state_dict(self):
+        return {"weight": self.weight}
+
+    def load_state_dict(self, state):
+        self.weight = state["weight"]
+"""
+
+# What breaks the right one: the finding that must fail, then pieces of the code and what replaces each.
+MODEL_FAULTS = {
+    "config not frozen": ("Config", "@dataclass(frozen=True)", "@dataclass"),
+    "misspelled setting": ("Config", "epochs: int", "epoch: int"),
+    "setting of another type": ("Config", "rate: float", "rate: int"),
+    "search gives an invalid value": ("search", "filters=2 * trial", "filters=1 + 2 * trial"),
+    "search gives another class": ("search", "return cls(filters", "return dict(filters"),
+    "search gives a model that does not run": ("search", "return cls(", "return cls(window=(0, 0), "),
+    "unknown input": ("inputs", "half_life):", "halflife, half_life=None):"),
+    "input of any name": ("inputs", "half_life):", "half_life, **others):"),
+    "model does not build": ("seed", "channels, width = challenge", "channels = challenge"),
+    "weights from the clock": (
+        "seed",
+        "nn.init.zeros_(self.output.weight)",
+        "self.output.weight.data.mul_(time.perf_counter_ns() // 1000 % 1_000_003)",
+    ),
+    "weights from numpy": (
+        "seed",
+        "nn.init.zeros_(self.output.weight)",
+        "self.output.weight.data.mul_(np.random.rand())",
+    ),
+    "seed set by the model": ("seed", "super().__init__()", "super().__init__(); torch.manual_seed(7)"),
+    "predictions without the target axis": ("prediction", "return outputs\n", "return outputs[:, 0]\n"),
+    "one output too many": ("prediction", "len(challenge.targets))", "len(challenge.targets) + 1)"),
+    "infinite outputs": ("prediction", "return self.output(x)", "return self.output(x) / 0"),
+    "infinite predictions": ("prediction", "return outputs\n", "return outputs / 0\n"),
+    "dropout in prediction": ("repeat", "self.dropout(", "functional.dropout("),
+    "statistics of the batch": (
+        "batch-mates",
+        "self.norm(self.first(sequence))",
+        "functional.batch_norm(self.first(sequence), None, None, self.norm.weight, self.norm.bias, True)",
+    ),
+    "softmax over rows": ("batch-mates", "return self.output(x)", "return self.output(x * x.softmax(0))"),
+    "one row squeezed": (
+        "batch-mates",
+        "return outputs\n",
+        "return outputs.squeeze().reshape(-1, *[1] * (len(outputs) > 1))\n",
+    ),
+    "weights that are not saved": (
+        "round trip",
+        "self.rate = config.rate",
+        "self.rate = config.rate; self.mask = torch.randn(width)",
+        "(sequence))",
+        "(sequence * self.mask))",
+    ),
+    "statistics that are not saved": (
+        "round trip",
+        "self.output.bias.copy_(target.mean(0))",
+        "self.center = target.mean(0)",
+        "return self.output(x)",
+        "return self.output(x) + getattr(self, 'center', 0)",
+    ),
+    "nan loss": (
+        "loss",
+        "return functional.huber",
+        "return (-1 - outputs**2).log().mean() + functional.huber",
+    ),
+    "loss of each row": ("loss", 'batch["target"])', 'batch["target"], reduction="none")'),
+    "loss without gradient": ("loss", "huber_loss(outputs,", "huber_loss(outputs.detach(),"),
+    "target ignored": ("loss", 'batch["target"])', "torch.ones_like(outputs))"),
+    "loss that runs the model": (
+        "network in loss",
+        "huber_loss(outputs",
+        'huber_loss(self(batch["sequence"], batch["half_life"])',
+    ),
+    "loss that runs forward": (
+        "network in loss",
+        "huber_loss(outputs",
+        'huber_loss(self.forward(batch["sequence"], batch["half_life"])',
+    ),
+    "loss that runs a layer": (
+        "network in loss",
+        "return functional.huber",
+        'return self.first(batch["sequence"]).square().mean() + functional.huber',
+    ),
+    "summed loss": ("mean loss", 'batch["target"])', 'batch["target"], reduction="sum")'),
+    "unused layer": ("gradients", "self.dropout =", "self.spare = nn.Linear(2, 2); self.dropout ="),
+    "detached layer": ("gradients", "self.first(sequence)", "self.first(sequence).detach()"),
+    "infinite gradient": ("gradients", 'batch["target"])', 'batch["target"]) + (outputs * 0).sqrt().mean()'),
+    "layer without optimizer": ("optimizer", "AdamW(self.parameters(),", "AdamW(self.hidden.parameters(),"),
+    "learning rate of zero": ("optimizer", "self.rate = config.rate", "self.rate = 0.0"),
+    "parameter held twice": ("optimizer", "(self.parameters(),", "([*self.parameters(), self.output.bias],"),
+    "optimizer alone": ("optimizer", "return optimizer, ", "return optimizer or "),
+    "schedule too short": ("optimizer", "total_steps=num_steps", "total_steps=num_steps // 2"),
+    "inputs that do not arrive": ("32 rows by heart", "return self.output(x)", "return self.output(0 * x)"),
+    "output out of range": ("32 rows by heart", "return self.output(x)", "return self.output(x).sigmoid()"),
+    "another unit": ("32 rows by heart", 'batch["target"])', 'batch["target"] / 100)'),
+    "targets of other rows": ("32 rows by heart", 'batch["target"])', 'batch["target"].roll(1, 0))'),
+}
+
+
+ESTIMATOR_FAULTS = {
+    "not a number": ("prediction", "@ self.weight\n", "@ self.weight * np.nan\n"),
+    "predictions without the target axis": ("prediction", "@ self.weight\n", "@ self.weight[:, 0]\n"),
+    "fit that fails": ("prediction", "np.eye(6)", "np.eye(7)"),
+    "constant": ("constant", "@ self.weight\n", "@ self.weight * 0 + 1\n"),
+    "fit that is not repeatable": (
+        "seed",
+        "x.T @ target)",
+        "x.T @ target) + np.random.default_rng().normal(size=(6, 1))",
+    ),
+    "rows scaled together": ("batch-mates", "(1) for", "(1).argsort() for"),
+    "state left out": ("round trip", 'self.weight = state["weight"]', 'self.weight = 2 * state["weight"]'),
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Toys are so small that threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    generator = np.random.default_rng(0)
+    tokens = generator.integers(0, 4, (64, 40)).astype(np.uint8)
+    half_life = generator.normal(size=(64, 1))
+    target = 8 + (tokens == 2).sum(1) / 4 + half_life[:, 0] + generator.normal(size=64)
+    challenge = Declaration(
+        "toy",
+        (Target("expression"),),
+        (Score("pearson", "pearson", "maximize", -1, 1), Score("mse", "mse", "minimize", 0, np.inf)),
+        inputs={"half_life": (1,)},
+    )
+    folder = tmp_path_factory.mktemp("data") / "toy"
+    with create_challenge(folder, challenge) as writer:
+        writer.train.append(tokens, np.full(64, 40), target=target, inputs={"half_life": half_life})
+    return open_challenge(folder)
+
+
+def write_solution(folder, source, readme=README):
+    folder.mkdir()
+    (folder / "solution.py").write_text(source)
+    if readme is not None:
+        (folder / "README.md").write_text(readme)
+    return load_solution(folder)
+
+
+def edit(source, edits):
+    for right, wrong in zip(edits[::2], edits[1::2], strict=True):
+        assert right in source
+        source = source.replace(right, wrong)
+    return source
+
+
+def findings_of(solution, opened, seconds=600.0):
+    config, _ = configure(solution, 64)
+    return check_contract(solution, opened, config, device=CPU, seconds=seconds)
+
+
+def failed(findings):
+    return [finding.name for finding in findings if finding.ok is False]
+
+
+@pytest.mark.parametrize("source", [MODEL, ESTIMATOR], ids=["Model", "Estimator"])
+def test_a_right_solution_passes_every_check(source, toy, tmp_path):
+    findings = findings_of(write_solution(tmp_path / "right", source), toy)
+    assert [finding.name for finding in findings if not finding.ok] == ([] if source is MODEL else ["search"])
+
+
+@pytest.mark.parametrize("fault", MODEL_FAULTS)
+def test_a_fault_of_a_model_is_found_and_nothing_else(fault, toy, tmp_path):
+    name, *edits = MODEL_FAULTS[fault]
+    solution = write_solution(tmp_path / "wrong", edit(MODEL, edits))
+    assert failed(findings_of(solution, toy)) == [name]
+
+
+@pytest.mark.parametrize("fault", ESTIMATOR_FAULTS)
+def test_a_fault_of_an_estimator_is_found_and_nothing_else(fault, toy, tmp_path):
+    name, *edits = ESTIMATOR_FAULTS[fault]
+    solution = write_solution(tmp_path / "wrong", edit(ESTIMATOR, edits))
+    assert failed(findings_of(solution, toy)) == [name]
+
+
+@pytest.mark.parametrize("readme", [None, "# Toy\n\nIt is very good.\n"], ids=["missing", "without source"])
+def test_a_readme_must_name_a_source(readme, toy, tmp_path):
+    assert failed(findings_of(write_solution(tmp_path / "wrong", ESTIMATOR, readme), toy)) == ["README"]
+
+
+def test_a_window_that_misses_the_sequences_is_found(toy, tmp_path):
+    solution = write_solution(tmp_path / "wrong", MODEL.replace("(0, 40)", "(90, 130)"))
+    assert failed(findings_of(solution, toy)) == ["inputs"]
+
+
+def test_learning_by_heart_is_skipped_where_there_is_no_time(toy, tmp_path):
+    solution = write_solution(tmp_path / "slow", MODEL)
+    started = time.monotonic()
+    last = findings_of(solution, toy, seconds=0.0)[-1]
+    assert last.ok is None and "python -m competition.check " in last.message
+    assert time.monotonic() - started < 5
+
+
+def test_a_run_is_refused_with_every_fault_at_once(toy, tmp_path):
+    source = (
+        MODEL.replace("frozen=True", "").replace("lr=self.rate", "lr=0.0").replace("self.rate, t", "0.0, t")
+    )
+    solution = write_solution(tmp_path / "wrong", source)
+    config, _ = configure(solution, 64)
+    with pytest.raises(InputError, match=r"(?s)Config: .*optimizer: .*learning rate"):
+        require_contract(solution, toy, config, device=CPU)
+
+
+@pytest.mark.parametrize(("wrong", "status"), [("", 0), ("self.spare = nn.Linear(2, 2)", 1)])
+def test_the_command_prints_a_line_for_each_check(wrong, status, toy, tmp_path, capsys):
+    source = MODEL.replace("self.rate = config.rate", f"self.rate = config.rate; {wrong}")
+    write_solution(tmp_path / "toy", source)
+    arguments = [str(tmp_path / "toy"), "--challenge", str(toy.folder), "--device", "cpu"]
+    assert program.main(arguments) == status
+    assert ("FAIL  gradients" in capsys.readouterr().out) == bool(status)
+
+
+def test_the_command_checks_what_was_tuned_for_the_challenge(toy, tmp_path, capsys):
+    folder = tmp_path / "toy"
+    write_solution(folder, MODEL)
+    (folder / "tuned.toml").write_text("[toy]\nfilters = 3\n")
+    assert program.main([str(folder), "--challenge", str(toy.folder), "--device", "cpu"]) == 2
+    assert "wanted an even number" in capsys.readouterr().err
+
+
+def test_the_command_says_what_is_no_solution(tmp_path, capsys):
+    assert program.main([str(tmp_path)]) == 2
+    assert "is not a solution" in capsys.readouterr().err
