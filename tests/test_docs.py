@@ -1,5 +1,6 @@
 """The documentation is true: tutorials run, links resolve, options exist, generated pages are current."""
 
+import dataclasses
 import importlib.util
 import os
 import re
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from competition.__main__ import main, programs
+from competition.data.challenge import Challenge, Score, Target
+from competition.judging.manifest import Manifest
+from competition.judging.metrics import METRICS
+from competition.training.solution import DEFAULTS
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [
@@ -151,6 +156,24 @@ def test_every_option_that_is_named_alone_belongs_to_some_program(page, options)
 def test_the_reference_of_the_command_line_is_current():
     module = reference()
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run python docs/make_reference.py"
+
+
+def names(*kinds: type) -> set[str]:
+    return {field.name for kind in kinds for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize(
+    ("page", "wanted"),
+    [
+        ("solution", set(DEFAULTS)),
+        ("challenge", names(Challenge, Target, Score) | set(METRICS)),
+        ("manifest", names(Manifest) - {"extra"}),
+    ],
+)
+def test_the_reference_names_every_field(page, wanted):
+    text = (REPOSITORY / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+    code = " ".join(re.findall(r"`([^`\n]+)`", text))
+    assert not [name for name in wanted if not re.search(rf"\b{name}\b", code)]
 
 
 def test_the_readme_names_every_program():
