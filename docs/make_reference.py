@@ -19,7 +19,8 @@ HEADER = """# Command line
 
 Made from the programs' parsers by `python docs/make_reference.py`; do not edit. `competition run ...` and
 `python -m competition.run ...` are the same program. A program ends with status 0, or with 2 and one line on
-standard error after a user's mistake; `check`, `audit` and `submission` end with 1 where they find a fault.
+standard error after a user's mistake; `check`, `audit` and `submission` end with 1 where they find a fault,
+and Ctrl-C and SIGTERM with 130 and 143.
 """
 
 
