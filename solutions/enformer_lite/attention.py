@@ -1,15 +1,14 @@
-"""Attention that knows how far apart two tokens are, as Enformer's. Shapes: (B, T, D)."""
+"""Attention with relative positions, as in Enformer. Shapes: (B, T, D)."""
 
 import math
 
 import torch
+from timm.layers import variance_scaling_
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .layers import draw_scaled
-
 NUM_FUNCTIONS = 3  # exponential, central mask and gamma
-SCALE = 2.0  # variance scaling of all projections but the last
+SCALE = 2.0  # of the variance scaling that draws all projections but the last
 SHORTEST_HALF_LIFE = 2.0**3  # tokens
 
 
@@ -65,7 +64,7 @@ def shift(logits: Tensor) -> Tensor:
 
 
 class RelativeAttention(nn.Module):
-    """Attend among T tokens by content and by signed distance; starts as zero."""
+    """Attend among T tokens by content and by signed distance; the output starts as zero."""
 
     def __init__(
         self,
@@ -105,29 +104,25 @@ class RelativeAttention(nn.Module):
         """(..., L, H K) -> (..., H, L, K)"""
         return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
-    def draw(self) -> None:
-        """Draw the weights as Sonnet does; the biases' fan is what it reads off their shape (1, H, 1, K)."""
-        for project in (self.query, self.key, self.value, self.distance):
-            draw_scaled(project.weight, scale=SCALE, fan_in=project.in_features)
-        for bias in (self.content_bias, self.position_bias):
-            draw_scaled(bias, scale=SCALE, fan_in=self.heads)
+    def initialize(self) -> None:
+        """Draw the weights as Sonnet does: for biases of shape (1, H, 1, K) it takes H as the fan-in."""
+        projections = (self.query, self.key, self.value, self.distance)
+        weights = [project.weight for project in projections]
+        biases = [bias.squeeze(1).T for bias in (self.content_bias, self.position_bias)]  # (K, H)
+        for weight in (*weights, *biases):
+            variance_scaling_(weight, scale=SCALE, distribution="truncated_normal")
         nn.init.zeros_(self.out.weight)
 
 
 class TransformerBlock(nn.Module):
-    """Attention and an MLP of twice the width, each normalised before and added to its input."""
+    """Pre-norm residual attention, then a pre-norm residual MLP of twice the width."""
 
     def __init__(self, dim: int, attention: RelativeAttention, dropout: float) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-5), nn.LayerNorm(dim, eps=1e-5)
         self.attention, self.dropout = attention, nn.Dropout(dropout)
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, 2 * dim),
-            nn.Dropout(dropout),
-            nn.ReLU(),
-            nn.Linear(2 * dim, dim),
-            nn.Dropout(dropout),
-        )
+        hidden, out = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
+        self.mlp = nn.Sequential(hidden, nn.Dropout(dropout), nn.ReLU(), out, nn.Dropout(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.dropout(self.attention(self.norm1(x)))

@@ -1,13 +1,15 @@
-"""Enformer-lite: Enformer shrunk to two million parameters for short promoters (Li, DREAM 2022)."""
+"""Enformer-lite: Enformer reduced to two million parameters for short promoters (Li, DREAM 2022)."""
 
 import math
 from dataclasses import dataclass, replace
 
 import torch
+from timm.layers import trunc_normal_tf_
+from timm.optim import create_optimizer_v2, list_optimizers
 from torch import Tensor, nn
 
 from .attention import NUM_FUNCTIONS, RelativeAttention, TransformerBlock
-from .layers import Convolution, Gelu, Pool, conv_block, draw_truncated, stem, tower_filters, tower_stage
+from .layers import Pool, conv_block, gelu, stem, tower_filters, tower_stage
 
 NUM_STAGES = 4
 STRIDE = 2**NUM_STAGES  # bases that become one token of the transformer
@@ -16,7 +18,7 @@ SMALL = 1_000_000  # rows; the published recipe was for 6.7 million
 
 @dataclass(frozen=True)
 class Config:
-    """Published values by default; see README for the source."""
+    """Hold the published values by default; see README for the source."""
 
     challenge: str = "promoters"
     window: tuple[int, int] = (15, 100)
@@ -24,7 +26,7 @@ class Config:
     shift: tuple[int, int] = (-1, 1)
     reverse_complement: bool = False
     batch_size: int = 10_000
-    epochs: int = 846  # 282 passes over rows that were stored three times, once a shift
+    epochs: int = 846  # 282 passes over rows stored three times, once for each shift
     patience: int | None = 100
     gradient_clip: float | None = None  # 0.2 is declared in the released code and never applied
 
@@ -40,9 +42,10 @@ class Config:
     final_dropout: float = 0.05
     objective: str = "poisson"  # or "mse", with a linear output: for targets that can be negative
 
-    algorithm: str = "sgd"  # or "adamw"
-    rate: float = 0.01
+    algorithm: str = "momentum"  # SGD with momentum; or any optimizer of timm: "adamw"
+    learning_rate: float = 0.01  # the peak where the schedule is one_cycle
     momentum: float = 0.9
+    weight_decay: float = 0.0
     schedule: str = "constant"  # or "one_cycle"
     start_at_mean: bool = False  # ours: the output starts at the mean of the training targets
 
@@ -57,14 +60,17 @@ class Config:
             )
         for name, known in (
             ("objective", ("poisson", "mse")),
-            ("algorithm", ("sgd", "adamw")),
             ("schedule", ("constant", "one_cycle")),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r}; wanted {' or '.join(map(repr, known))}")
+        if self.algorithm not in list_optimizers():
+            raise ValueError(
+                f"algorithm {self.algorithm!r}; wanted an optimizer of timm: 'momentum', 'adamw'"
+            )
 
     def adapt(self, num_rows: int) -> "Config":
-        """Below a million rows: small batches, few epochs, a rate that rises and falls. See README."""
+        """Below a million rows: small batches, few epochs, a one-cycle schedule. See README."""
         if num_rows >= SMALL:
             return self
         power = math.floor(math.log2(max(1, num_rows / 96)))
@@ -79,7 +85,7 @@ class Config:
 
     @classmethod
     def search(cls, trial) -> "Config":
-        """Search around the published values; the authors chose theirs by hand."""
+        """Draw from around the published values, which the authors chose by hand."""
         channels, heads = trial.suggest_categorical(
             "channels_heads", ["96x4", "192x8", "288x12", "384x8"]
         ).split("x")
@@ -90,30 +96,30 @@ class Config:
             stem_kernel=trial.suggest_int("stem_kernel", 3, 11),
             tower_kernel=trial.suggest_int("tower_kernel", 3, 7),
             dropout=trial.suggest_float("dropout", 0.1, 0.5),
-            rate=trial.suggest_float("rate", 3e-3, 0.1, log=True),
+            learning_rate=trial.suggest_float("learning_rate", 3e-3, 0.1, log=True),
         )
 
 
 class Model(nn.Module):
     """Read one-hot sequence (B, C, W) into predictions (B, T)."""
 
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         super().__init__()
         self.config = config
-        planes, width = challenge.inputs["sequence"]
+        channels, width = shapes.inputs["sequence"]
         num_tokens = math.ceil(width / STRIDE)
-        self.stem = stem(planes, config.channels // 4, config.stem_kernel)
+        self.stem = stem(channels, config.channels // 4, config.stem_kernel)
         self.tower = _tower(config)
         self.transformer = nn.Sequential(*(_block(config, num_tokens) for _ in range(config.blocks)))
         self.final = nn.Sequential(
             conv_block(config.channels, config.channels, 1),
             Pool(stride=2),
             nn.Dropout(config.final_dropout),
-            Gelu(),
+            gelu(),
         )
-        self.output = nn.Linear(config.channels * math.ceil(num_tokens / 2), len(challenge.targets))
+        self.output = nn.Linear(config.channels * math.ceil(num_tokens / 2), len(shapes.targets))
         self.positive = nn.Softplus() if config.objective == "poisson" else nn.Identity()
-        draw_weights(self)
+        initialize_as_released(self)
 
     def forward(self, sequence: Tensor) -> Tensor:
         x = sequence.unsqueeze(2).contiguous(memory_format=torch.channels_last)
@@ -131,10 +137,10 @@ class Model(nn.Module):
 
     def optimizer(self, num_steps: int):
         config = self.config
-        if config.algorithm == "sgd":
-            optimizer = torch.optim.SGD(self.parameters(), lr=config.rate, momentum=config.momentum)
-        else:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=config.rate)
+        optimizer = create_optimizer_v2(
+            self.parameters(), config.algorithm, lr=config.learning_rate, momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
         if config.schedule == "constant":
             return optimizer, None
         return optimizer, torch.optim.lr_scheduler.LambdaLR(
@@ -159,7 +165,7 @@ def inverse_softplus(y: Tensor) -> Tensor:
 
 
 def one_cycle(step: int, num_steps: int, *, rise: float = 0.2) -> float:
-    """Return the share of the peak rate: a straight warm-up over `rise` of the steps, then a cosine to 0."""
+    """Return the share of the peak rate: a linear warm-up over `rise` of the steps, then a cosine to 0."""
     warm_up = max(1, round(rise * num_steps))
     if step < warm_up:
         return (step + 1) / warm_up
@@ -167,7 +173,7 @@ def one_cycle(step: int, num_steps: int, *, rise: float = 0.2) -> float:
     return (1 + math.cos(math.pi * done)) / 2
 
 
-def _tower(config):
+def _tower(config: Config) -> nn.Sequential:
     channels = config.channels // 4
     stages = []
     for filters in tower_filters(channels, config.channels, num_stages=NUM_STAGES, multiple=32):
@@ -176,7 +182,7 @@ def _tower(config):
     return nn.Sequential(*stages)
 
 
-def _block(config, num_tokens):
+def _block(config: Config, num_tokens: int) -> TransformerBlock:
     attention = RelativeAttention(
         config.channels, config.heads, config.key_size, num_tokens,
         dropout=config.attention_dropout, position_dropout=config.position_dropout,
@@ -185,21 +191,21 @@ def _block(config, num_tokens):
 
 
 @torch.no_grad()
-def draw_weights(model: Model) -> None:
-    """Draw the weights as the released code does; all biases are zero.
+def initialize_as_released(model: Model) -> None:
+    """Draw the weights as the released code does; biases are zero.
 
-    Blocks' convolutions: uniform, by the mean of both fans. The stem's first and the dense layers: a cut
-    normal of 1 / sqrt(fan in). Attention draws its own.
+    Convolutions: Glorot uniform. The stem's first one and dense layers: normal of deviation
+    1 / sqrt(fan-in), truncated at two deviations. Attention draws its own.
     """
     for module in model.modules():
-        if isinstance(module, Convolution):
+        if isinstance(module, nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
         elif isinstance(module, nn.Linear):
-            draw_truncated(module.weight, module.in_features**-0.5)
-        if isinstance(module, (Convolution, nn.Linear)) and module.bias is not None:
+            trunc_normal_tf_(module.weight, std=module.in_features**-0.5)
+        if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
             nn.init.zeros_(module.bias)
     first = model.stem[0].weight
-    draw_truncated(first, first[0].numel() ** -0.5)
+    trunc_normal_tf_(first, std=first[0].numel() ** -0.5)
     for module in model.modules():
         if isinstance(module, RelativeAttention):
-            module.draw()
+            module.initialize()

@@ -1,4 +1,4 @@
-"""Enformer-lite is the network that was published: its sizes, paddings, features, loss and draws."""
+"""Enformer-lite is the published network: sizes, padding, features, loss and initialisation."""
 
 import math
 from importlib import import_module
@@ -72,13 +72,13 @@ def test_tower_sizes_grow_exponentially_in_multiples_of_32():
 
 def test_gelu_is_the_sigmoid_approximation():
     x = torch.linspace(-5, 5, 101)
-    torch.testing.assert_close(layers.Gelu()(x), x * torch.sigmoid(1.702 * x))
-    assert (layers.Gelu()(x) - nn.GELU()(x)).abs().max() > 0.01
-    assert (layers.Gelu()(x) - nn.GELU(approximate="tanh")(x)).abs().max() > 0.01
+    torch.testing.assert_close(layers.gelu()(x), x * torch.sigmoid(1.702 * x))
+    assert (layers.gelu()(x) - nn.GELU()(x)).abs().max() > 0.01
+    assert (layers.gelu()(x) - nn.GELU(approximate="tanh")(x)).abs().max() > 0.01
 
 
-def test_a_convolution_of_four_taps_reads_one_base_left_and_two_right():
-    convolution = layers.Convolution(1, 1, 4)
+def test_a_convolution_of_kernel_4_reads_one_base_left_and_two_right():
+    convolution = layers.convolution(1, 1, 4)
     nn.init.ones_(convolution.weight)
     nn.init.zeros_(convolution.bias)
     impulse = torch.zeros(1, 1, 1, 9)
@@ -102,8 +102,8 @@ def test_the_stem_pools_with_stride_1_and_the_rest_with_stride_2():
 def test_batch_norm_and_activation_come_before_the_convolution():
     norm, gelu, convolution = layers.conv_block(8, 16, 4)
     assert isinstance(norm, nn.BatchNorm2d)
-    assert isinstance(gelu, layers.Gelu)
-    assert isinstance(convolution, layers.Convolution)
+    assert isinstance(gelu, type(layers.gelu()))
+    assert isinstance(convolution, nn.Conv2d)
     assert (norm.eps, norm.momentum, norm.num_features) == (1e-5, 0.1, 8)
 
 
@@ -155,7 +155,7 @@ def test_shift_looks_up_the_distance_from_query_to_key(num_tokens):
 def make_attention(dim: int = 24, heads: int = 2, key_size: int = 5, num_tokens: int = 4):
     torch.manual_seed(0)
     module = attention.RelativeAttention(dim, heads, key_size, num_tokens, dropout=0.0, position_dropout=0.0)
-    module.draw()
+    module.initialize()
     nn.init.normal_(module.out.weight)
     return module.double()
 
@@ -175,27 +175,27 @@ def test_attention_is_the_formula_entry_by_entry():
     torch.testing.assert_close(module(x)[0], module.out(mixed.flatten(1)))
 
 
-def test_attention_tells_left_from_right():
+def test_attention_distinguishes_left_from_right():
     module, x = make_attention(), torch.randn(1, 4, 24, dtype=torch.float64)
     assert not torch.allclose(module(x).flip(1), module(x.flip(1)))
     module.features[:, 6:] = 0  # the signed half
     torch.testing.assert_close(module(x).flip(1), module(x.flip(1)))
 
 
-def test_attention_starts_as_nothing():
+def test_attention_starts_with_zero_output():
     model, x = make_model().eval(), torch.randn(2, 6, 192)
     for block in model.transformer:
         assert block.attention(x).eq(0).all()
         torch.testing.assert_close(block(x), x + block.mlp(block.norm2(x)))
 
 
-def test_weights_are_drawn_as_published():
+def test_weights_are_initialised_as_published():
     model = make_model()
     block, convolution = model.transformer[0], model.tower[3][0][2]
     assert block.attention.query.weight.std().item() == pytest.approx(math.sqrt(2 / 192), rel=0.02)
     assert block.attention.distance.weight.std().item() == pytest.approx(math.sqrt(2 / 24), rel=0.04)
     assert block.attention.content_bias.std().item() == pytest.approx(math.sqrt(2 / 8), rel=0.15)
-    # Cut at two deviations and not scaled back: 0.88 of 1 / sqrt(fan in) is left.
+    # Truncated at two deviations and not rescaled: 0.88 of 1 / sqrt(fan in) is left.
     assert block.mlp[0].weight.std().item() == pytest.approx(0.8796 / math.sqrt(192), rel=0.02)
     assert block.mlp[0].weight.abs().max().item() <= 2 / math.sqrt(192) + 1e-6
     assert model.stem[0].weight.std().item() == pytest.approx(0.8796 / math.sqrt(4 * 5), rel=0.1)
@@ -339,13 +339,16 @@ def test_the_output_starts_at_the_mean_on_request_alone():
     assert not published.output.bias.any()
 
 
-def test_the_optimizer_is_the_one_that_is_named():
-    """The released script runs plain SGD whatever optimizer but momentum is asked for."""
+def test_the_named_optimizer_is_used():
+    """The released script runs plain SGD for any optimizer but momentum."""
     optimizer, scheduler = make_model().optimizer(10)
     group = optimizer.param_groups[0]
     assert isinstance(optimizer, torch.optim.SGD)
     assert (group["lr"], group["momentum"], group["weight_decay"], scheduler) == (0.01, 0.9, 0, None)
-    assert isinstance(make_model(algorithm="adamw").optimizer(10)[0], torch.optim.AdamW)
+    assert (group["nesterov"], len(optimizer.param_groups)) == (False, 1)
+    adamw, _ = make_model(algorithm="adamw", weight_decay=0.01).optimizer(10)
+    assert isinstance(adamw, torch.optim.AdamW)
+    assert [group["weight_decay"] for group in adamw.param_groups] == [0.01]
 
 
 def test_one_cycle_rises_to_the_peak_and_falls_to_nothing():
@@ -383,7 +386,7 @@ def test_a_large_training_set_takes_the_published_recipe():
         ({"heads": 6}, "heads 6"),
         ({"window": (5, 5)}, "0 bases"),
         ({"objective": "mae"}, "'mae'"),
-        ({"algorithm": "lion"}, "'lion'"),
+        ({"algorithm": "lyon"}, "'lyon'"),
         ({"schedule": "step"}, "'step'"),
     ],
 )
