@@ -10,15 +10,15 @@ EPSILON = 1e-7
 
 
 class KerasAdam(torch.optim.Adam):
-    """Adam that adds epsilon to the root of the second moment before correcting that for its start.
+    """Adam that adds epsilon to the root of the second moment before the bias correction.
 
-    Keras steps by rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon). PyTorch corrects sqrt(v) first;
-    it does the same with epsilon / sqrt(1 - b2^t) as its epsilon: 3e-6 in the first step, where two fifths of
+    Keras steps by lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon). PyTorch corrects sqrt(v) first, so
+    it does the same with an epsilon of 1e-7 / sqrt(1 - b2^t): 3e-6 in the first step, where two fifths of
     this network's gradients are smaller.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float) -> None:
-        # The number of steps lies in the group, so that a state dict carries it.
+        # The number of steps is kept in the group, so that the state dict holds it.
         super().__init__([{"params": list(parameters), "num_steps": 0}], lr=lr, fused=True)
 
     def step(self, closure=None):

@@ -1,10 +1,10 @@
-"""Bring the weights of the original Keras model into ours.
+"""Convert the weights of the original Keras model into those of this one.
 
     arrays = keras.models.load_model("complex_media_model").get_weights()     # in a TensorFlow environment
     model.load_state_dict(from_keras(arrays, model))
 
-Keras lists its arrays in the order of computation. Two blocks that stand side by side may come swapped; their
-outputs are summed, so that changes nothing.
+Keras lists its arrays in the order of computation. Two parallel blocks may be swapped; their outputs are
+summed, so that changes nothing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ KERAS_CHANNELS, OUR_CHANNELS = "NACGT", "ACGTN"  # Keras's string lookup puts th
 
 
 def from_keras(arrays: Iterable[np.ndarray], model: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict of our model that computes what the Keras arrays do.
+    """Return the state dict with which our model computes what the Keras model does.
 
-    Layouts there: convolution (K, in, out), transposed (K, out, in), dense (in, out), attention (D, H, K)
-    and (H, K, D), batch norm gamma, beta, mean, variance. Our head, too, flattens length-major, so it needs
-    no more than a transpose. ValueError names the first array that does not fit.
+    Layouts of the arrays: convolution (K, in, out), transposed (K, out, in), dense (in, out), attention
+    (D, H, K) and (H, K, D), batch norm gamma, beta, mean, variance. Our head flattens length-major, too, so
+    transposing is enough. ValueError names the first array that does not fit.
     """
     arrays, slots, state = list(arrays), list(_slots(model)), model.state_dict()
     if len(arrays) != len(slots):

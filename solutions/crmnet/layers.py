@@ -1,16 +1,15 @@
-"""The pieces of CRMnet, each as Keras computes it. Shapes: (B, C, L) for signals, (B, L, D) for tokens."""
+"""The layers of CRMnet, each as Keras computes it. Shapes: (B, C, 1, L) for signals, (B, L, D) for tokens."""
 
 import math
 
 import torch
+from timm.layers import variance_scaling_
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 SQUEEZE_RATIO = 2
 BATCH_NORM_EPS, BATCH_NORM_MOMENTUM = 1e-3, 0.01  # Keras: momentum 0.99 of the old value
 LAYER_NORM_EPS = 1e-6
-# A normal cut at two standard deviations has this one; Keras divides by it.
-TRUNCATED_STD = 0.87962566103423978
 
 
 def convolution(channels: int, filters: int, kernel: int) -> nn.Conv2d:
@@ -18,9 +17,9 @@ def convolution(channels: int, filters: int, kernel: int) -> nn.Conv2d:
 
 
 def halving(filters: int, kernel: int) -> nn.Sequential:
-    """Return a convolution of stride 2 as TensorFlow's "same" pads it: for 11 taps 4 left and 5 right.
+    """Return a convolution of stride 2, padded as TensorFlow's "same": 4 left and 5 right for a kernel of 11.
 
-    A symmetric 5 would give the right length too, but read the other bases.
+    A symmetric padding of 5 would give the right length, too, but read other bases.
     """
     pad = nn.ZeroPad2d((kernel // 2 - 1, kernel // 2, 0, 0))
     return nn.Sequential(pad, nn.Conv2d(filters, filters, (1, kernel), stride=(1, 2)), nn.ReLU())
@@ -29,8 +28,8 @@ def halving(filters: int, kernel: int) -> nn.Sequential:
 class Doubling(nn.ConvTranspose2d):
     """A transposed convolution of stride 2, aligned as TensorFlow's "same" is.
 
-    The full output loses 4 samples on the left and 5 on the right (11 taps). `padding=5, output_padding=1`
-    has the right length, but is off by one base.
+    The full output loses 4 positions on the left and 5 on the right (for a kernel of 11).
+    `padding=5, output_padding=1` gives the right length, but is off by one base.
     """
 
     def __init__(self, channels: int, filters: int, kernel: int) -> None:
@@ -43,8 +42,8 @@ class Doubling(nn.ConvTranspose2d):
 class BatchNorm(nn.BatchNorm2d):
     """Batch norm whose running variance follows the variance of the batch itself, as in Keras.
 
-    PyTorch's follows the unbiased estimate, n / (n - 1) of it for n values of a channel over all processes,
-    whose shares of a batch are equal but for a row.
+    PyTorch's follows the unbiased estimate, n / (n - 1) of it for n values per channel over all processes,
+    whose parts of a batch differ by at most a row.
     """
 
     def __init__(self, channels: int) -> None:
@@ -53,7 +52,7 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:  # (B, C, 1, L)
         if not self.training:
             return super().forward(x)
-        # It adds to zeros here, for the backward pass refuses what was changed after the forward pass.
+        # Accumulates into zeros, because the backward pass refuses buffers changed after the forward pass.
         variance, self.running_var = self.running_var, torch.zeros_like(self.running_var)
         normed = super().forward(x)
         share, self.running_var = self.running_var, variance
@@ -63,7 +62,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate that sees the mean of all of them."""
+    """Scale each channel by a gate computed from the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ class SqueezeExcite(nn.Module):
 
 
 def unit(channels: int, filters: int, kernel: int, *, squeeze: bool, norm: bool = True) -> nn.Sequential:
-    """Return conv -> ReLU -> squeeze-excite -> batch norm: the norm comes last, with nothing after it."""
+    """Return convolution -> ReLU -> squeeze-excite -> batch norm: the norm comes last."""
     layers: list[nn.Module] = [convolution(channels, filters, kernel), nn.ReLU()]
     if squeeze:
         layers.append(SqueezeExcite(filters))
@@ -87,7 +86,7 @@ def unit(channels: int, filters: int, kernel: int, *, squeeze: bool, norm: bool 
 
 
 class EncoderStage(nn.Module):
-    """Two units, then dropout: that is the skip; a strided convolution halves it for the next stage."""
+    """Two units and dropout make the skip; a strided convolution halves it for the next stage."""
 
     def __init__(
         self, channels: int, filters: int, kernel: int, *, squeeze: bool, dropout: float, halve: bool
@@ -105,7 +104,7 @@ class EncoderStage(nn.Module):
 
 
 class DecoderStage(nn.Module):
-    """Double the length, put the encoder's skip of that length behind it, then two units."""
+    """Double the length, append the channels of the encoder's skip of that length, then two units."""
 
     def __init__(self, channels: int, skip: int, filters: int, kernel: int, *, squeeze: bool) -> None:
         super().__init__()
@@ -120,7 +119,7 @@ class DecoderStage(nn.Module):
 
 
 class PositionCode(nn.Module):
-    """Mark the tokens by position: "multiply" as the released code, "add" as the paper's text, or "none".
+    """Encode the tokens' positions: "multiply" as in the released code, "add" as in the paper, or "none".
 
     The released code multiplies token t of n by sin(t (width - 1) / n), which erases token 0.
     """
@@ -138,7 +137,7 @@ class PositionCode(nn.Module):
 
 
 def wave(num_tokens: int, width: int) -> Tensor:
-    """Return (num_tokens, 1): one number for all channels of a token."""
+    """Return (num_tokens, 1): one factor for all channels of a token."""
     position = torch.arange(num_tokens, dtype=torch.float64)
     return torch.sin(position * ((width - 1) / num_tokens)).float().unsqueeze(1)
 
@@ -151,7 +150,7 @@ def sinusoid(num_tokens: int, dim: int) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Attend among all tokens with heads of any size: here 12 of 256 on a width of 256."""
+    """Attend among all tokens with heads of any size, here 12 of size 256 for 256 channels."""
 
     def __init__(self, dim: int, heads: int, key_dim: int) -> None:
         super().__init__()
@@ -167,14 +166,14 @@ class Attention(nn.Module):
         )
         if x.is_cuda:
             mixed = functional.scaled_dot_product_attention(query, key, value)
-        else:  # the fused kernel is three times slower here: bf16, CPU, 14 tokens
+        else:  # on a CPU, in bf16 and for 14 tokens the fused kernel takes three times as long
             weight = self.softmax(query @ key.transpose(2, 3) / math.sqrt(self.key_dim))
             mixed = weight @ value
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a feed-forward that narrows, each added to its input and normalised after."""
+    """Post-norm residual attention, then a post-norm residual feed-forward layer that is narrower inside."""
 
     def __init__(self, dim: int, heads: int, key_dim: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -190,7 +189,7 @@ class TransformerBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks wired first, then sums of two side by side, then last: eight blocks are five deep."""
+    """A first block, sums of two parallel blocks, and a last one: eight blocks are five layers deep."""
 
     def __init__(self, blocks: list[TransformerBlock]) -> None:
         super().__init__()
@@ -204,23 +203,16 @@ class Transformer(nn.Module):
         return last(x)
 
 
-def truncated_normal(weight: Tensor, std: float) -> None:
-    """Fill a weight from a normal cut at two of its standard deviations, in one pass by its quantiles."""
-    edge = math.erf(2 / math.sqrt(2))
-    weight.uniform_(-edge, edge).erfinv_().mul_(std * math.sqrt(2))
-
-
 @torch.no_grad()
 def initialize_as_keras(model: nn.Module) -> None:
     """Draw the weights as Keras does; biases are zero.
 
-    Convolutions: truncated He normal. Transposed ones and dense layers: Glorot uniform. Attention: Glorot
-    with the fans that Keras reads off its 3-D kernels (D, H, K) and (H, K, D), so logits start near zero.
+    Convolutions: He normal (truncated). Transposed ones and dense layers: Glorot uniform. Attention: Glorot
+    uniform with the fans that Keras takes from its kernels (D, H, K) and (H, K, D), so logits start near 0.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            std = math.sqrt(2 / (module.in_channels * module.kernel_size[1])) / TRUNCATED_STD
-            truncated_normal(module.weight, std)
+            variance_scaling_(module.weight, scale=2, distribution="truncated_normal")
         elif isinstance(module, (Doubling, nn.Linear)):
             nn.init.xavier_uniform_(module.weight)
         if isinstance(module, (nn.Conv2d, Doubling, nn.Linear)):

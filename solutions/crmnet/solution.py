@@ -1,6 +1,7 @@
 """CRMnet: a U-Net of squeeze-excite convolutions around a transformer (Ding et al., 2023)."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,15 +21,15 @@ from .layers import (
 
 NUM_STAGES = 4
 STRIDE = 2 ** (NUM_STAGES - 1)  # bases that become one token of the transformer
-# How adapt shrinks the recipe, measured on 3,000 random yeast promoters; see README.
-MANY_ROWS = 1_000_000  # from here on as published
-STEPS_AN_EPOCH, MIN_STEPS, MIN_BATCH = 100, 165, 32
-FEW_ROWS_WARM_UP, FEW_ROWS_LOW_RATE = 0.1, 3e-4  # hundreds of steps leave none for a long, cold start
+# How adapt reduces the recipe, measured on 3,000 random yeast promoters; see README.
+MANY_ROWS = 1_000_000  # from which on the recipe is as published
+STEPS_PER_EPOCH, MIN_STEPS, MIN_BATCH = 100, 165, 32
+FEW_ROWS_WARM_UP, FEW_ROWS_INITIAL_RATE = 0.1, 3e-4  # hundreds of steps allow no long, slow warm-up
 
 
 @dataclass(frozen=True)
 class Config:
-    """Published values by default; see README for the source."""
+    """Hold the published values by default; see README for the source."""
 
     challenge: str = "promoters"
     window: tuple[int, int] = (0, 112)
@@ -53,9 +54,9 @@ class Config:
     head: tuple[int, ...] = (256, 128, 64, 32)
     head_dropout: tuple[float, ...] = (0.2, 0.2, 0.1, 0.1)
 
-    low_rate: float = 1e-4  # where the warm-up starts
-    peak_rate: float = 1e-3
-    final_rate: float = 1e-4  # where the cosine ends
+    initial_learning_rate: float = 1e-4  # where the warm-up starts
+    learning_rate: float = 1e-3  # the peak
+    final_learning_rate: float = 1e-4  # where the cosine ends
     warm_up: float = 0.2  # of all steps: 10 of 50 epochs
     huber_delta: float = 1.0
     norm_momentum: float = 0.01  # share of a batch in the running statistics
@@ -75,32 +76,31 @@ class Config:
             raise ValueError(f"head {self.head} and head_dropout {self.head_dropout}; wanted equal lengths")
 
     def adapt(self, num_rows: int) -> "Config":
-        """Shrink the recipe, never the network, to fewer rows than MANY_ROWS.
+        """Reduce the recipe, never the network, for fewer rows than MANY_ROWS.
 
-        Batches: the power of two that makes about STEPS_AN_EPOCH steps an epoch, 32 to 1024. Epochs: 4 at
-        4,000 rows, doubled by every eightfold, and never under MIN_STEPS steps in all. No rows are given up
-        for early stopping. The running statistics look back over a tenth of all steps. The warm-up is the
-        first tenth of the steps, from 3e-4.
+        Batch size: the power of two for about STEPS_PER_EPOCH steps per epoch, 32 to 1024. Epochs: 4 at 4,000
+        rows, twice as many for eight times the rows, at least MIN_STEPS steps in all. No validation split.
+        Running statistics average over a tenth of all steps. The warm-up takes the first tenth of the steps.
         """
         if num_rows >= MANY_ROWS:
             return self
-        batch_size = 2 ** round(math.log2(max(1, num_rows / STEPS_AN_EPOCH)))
+        batch_size = 2 ** round(math.log2(max(1, num_rows / STEPS_PER_EPOCH)))
         batch_size = min(max(batch_size, MIN_BATCH), self.batch_size)
-        steps_an_epoch = math.ceil(num_rows / batch_size)
+        steps_per_epoch = math.ceil(num_rows / batch_size)
         epochs = round(4 * (num_rows / 4_000) ** (1 / 3))
-        epochs = min(max(epochs, math.ceil(MIN_STEPS / steps_an_epoch)), self.epochs)
-        momentum = max(self.norm_momentum, 10 / (epochs * steps_an_epoch))
+        epochs = min(max(epochs, math.ceil(MIN_STEPS / steps_per_epoch)), self.epochs)
+        momentum = max(self.norm_momentum, 10 / (epochs * steps_per_epoch))
         return replace(
             self, batch_size=batch_size, epochs=epochs, patience=None, norm_momentum=momentum,
-            warm_up=FEW_ROWS_WARM_UP, low_rate=FEW_ROWS_LOW_RATE,
+            warm_up=FEW_ROWS_WARM_UP, initial_learning_rate=FEW_ROWS_INITIAL_RATE,
         )  # fmt: skip
 
     @classmethod
     def search(cls, trial) -> "Config":
-        """Draw what the authors name as tuned: rate, warm-up, batch, sizes and dropouts."""
+        """Draw what the authors say they tuned: learning rate, warm-up, batch size, sizes and dropouts."""
         first, second = trial.suggest_float("dropout", 0.05, 0.3), trial.suggest_float("late_dropout", 0, 0.2)
         return cls(
-            peak_rate=trial.suggest_float("peak_rate", 2e-4, 4e-3, log=True),
+            learning_rate=trial.suggest_float("learning_rate", 2e-4, 4e-3, log=True),
             warm_up=trial.suggest_float("warm_up", 0.05, 0.4),
             batch_size=trial.suggest_categorical("batch_size", [32, 64, 128, 256, 512, 1024]),
             filters=trial.suggest_categorical("filters", [64, 128, 192]),
@@ -116,10 +116,10 @@ class Config:
 class Model(nn.Module):
     """Read one-hot sequence (B, C, W) into predictions (B, T)."""
 
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         super().__init__()
         self.config = config
-        channels, width = challenge.inputs["sequence"]
+        channels, width = shapes.inputs["sequence"]
         assert width % STRIDE == 0
         f = config.filters
         sizes = (f, f, 2 * f, 2 * f)
@@ -128,7 +128,7 @@ class Model(nn.Module):
         self.decoder = nn.ModuleList(_decoder(config, sizes))
         self.tail = _tail(config)
         self.head = _head(config, f // 4 * width)
-        self.output = nn.Linear(config.head[-1], len(challenge.targets))
+        self.output = nn.Linear(config.head[-1], len(shapes.targets))
         initialize_as_keras(self)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -152,9 +152,9 @@ class Model(nn.Module):
 
     def optimizer(self, num_steps: int):
         config = self.config
-        optimizer = KerasAdam(self.parameters(), lr=config.peak_rate)
+        optimizer = KerasAdam(self.parameters(), lr=config.learning_rate)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: rate(config, step, num_steps) / config.peak_rate
+            optimizer, lambda step: rate(config, step, num_steps) / config.learning_rate
         )
         return optimizer, scheduler
 
@@ -164,15 +164,16 @@ class Model(nn.Module):
 
 
 def rate(config: Config, step: int, num_steps: int) -> float:
-    """Return the learning rate of a step: a straight warm-up from low to peak, then a cosine to final."""
+    """Return the learning rate of a step: a linear warm-up to the peak, then a cosine to the final rate."""
+    initial, peak, final = config.initial_learning_rate, config.learning_rate, config.final_learning_rate
     rise = round(config.warm_up * num_steps)
     if step < rise:
-        return config.low_rate + (config.peak_rate - config.low_rate) * step / rise
+        return initial + (peak - initial) * step / rise
     done = min(1.0, (step - rise) / max(1, num_steps - rise))
-    return config.final_rate + (config.peak_rate - config.final_rate) * (1 + math.cos(math.pi * done)) / 2
+    return final + (peak - final) * (1 + math.cos(math.pi * done)) / 2
 
 
-def _encoder(config, channels, sizes):
+def _encoder(config: Config, channels: int, sizes: tuple[int, ...]) -> Iterator[EncoderStage]:
     for number, filters in enumerate(sizes):
         yield EncoderStage(
             channels, filters, config.kernel, squeeze=config.squeeze_excite,
@@ -181,7 +182,7 @@ def _encoder(config, channels, sizes):
         channels = filters
 
 
-def _core(config, dim, width):
+def _core(config: Config, dim: int, width: int) -> nn.Sequential:
     blocks = [
         TransformerBlock(dim, config.heads, config.key_dim, dim // 2, config.block_dropout)
         for _ in range(config.blocks)
@@ -189,14 +190,14 @@ def _core(config, dim, width):
     return nn.Sequential(PositionCode(config.position, width // STRIDE, dim, width), Transformer(blocks))
 
 
-def _decoder(config, sizes):
+def _decoder(config: Config, sizes: tuple[int, ...]) -> Iterator[DecoderStage]:
     channels, filters = sizes[-1], sizes[0]
     for skip in sizes[-2::-1]:
         yield DecoderStage(channels, skip, filters, config.kernel, squeeze=config.squeeze_excite)
         channels = filters
 
 
-def _tail(config):
+def _tail(config: Config) -> nn.Sequential:
     f = config.filters
     return nn.Sequential(
         *(
@@ -206,8 +207,8 @@ def _tail(config):
     )
 
 
-def _head(config, size):
-    layers = []
+def _head(config: Config, size: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
     for hidden, dropout in zip(config.head, config.head_dropout, strict=True):
         layers += [nn.Linear(size, hidden), nn.LeakyReLU(0.1), nn.Dropout(dropout)]
         size = hidden

@@ -1,4 +1,4 @@
-"""CRMnet is the published network: every fact that a re-implementation gets wrong has a test here."""
+"""CRMnet is the published network: each detail that re-implementations get wrong has a test here."""
 
 import dataclasses
 import functools
@@ -242,7 +242,7 @@ def test_the_multiplied_code_follows_the_width():
     )
 
 
-def test_the_added_code_tells_all_positions_apart_and_keeps_token_zero():
+def test_the_added_code_differs_at_all_positions_and_keeps_token_zero():
     tokens = torch.randn(2, 14, 16)
     added = layers.PositionCode("add", 14, 16, 112)(tokens) - tokens
     assert torch.cdist(added[0], added[0]).fill_diagonal_(1).min() > 0.1
@@ -403,7 +403,7 @@ def test_attention_starts_within_the_limits_that_keras_reads_off_its_kernels():
     assert 0.03125 * 0.99 < attention.out.weight.abs().max() <= 0.03125
 
 
-def test_convolutions_start_he_normal_cut_at_two_deviations():
+def test_convolutions_start_he_normal_truncated_at_two_deviations():
     conv = layers.convolution(128, 64, 11)
     layers.initialize_as_keras(conv)
     std = math.sqrt(2 / (128 * 11))
@@ -459,7 +459,7 @@ def test_the_optimizer_steps_as_keras_does_for_gradients_of_every_size():
     )
 
 
-def test_the_optimizer_goes_on_from_its_saved_state():
+def test_the_optimizer_continues_from_its_saved_state():
     gradients = np.random.default_rng(0).normal(size=(20, 9)) * 1e-7
     weight = nn.Parameter(torch.zeros(9, dtype=torch.float64))
     first, second = (adam.KerasAdam([weight], lr=1e-3) for _ in range(2))
@@ -470,16 +470,16 @@ def test_the_optimizer_goes_on_from_its_saved_state():
     )
 
 
-def test_the_rate_starts_low():
+def test_the_learning_rate_starts_low():
     assert build().optimizer(100)[1].get_last_lr() == pytest.approx([1e-4])
 
 
-def test_the_rate_warms_up_over_ten_of_fifty_epochs_and_falls_as_a_cosine():
+def test_the_learning_rate_warms_up_over_ten_of_fifty_epochs_and_falls_as_a_cosine():
     rates = [recipe.rate(Config(), epoch * 20, 50 * 20) for epoch in (0, 5, 10, 30, 50)]
     assert rates == pytest.approx([1e-4, 5.5e-4, 1e-3, 5.5e-4, 1e-4])
 
 
-def test_the_rate_never_jumps():
+def test_the_learning_rate_never_jumps():
     steps = [recipe.rate(Config(), step, 1000) for step in range(1001)]
     assert np.abs(np.diff(steps)).max() < 5e-6
 
@@ -495,7 +495,7 @@ def test_the_recipe_of_a_large_training_set_is_the_published_one():
 
 
 @pytest.mark.parametrize("num_rows", [200, 3_000, 20_000, 300_000])
-def test_a_small_training_set_still_gets_enough_steps_and_no_inner_split(num_rows):
+def test_a_small_training_set_still_gets_enough_steps_and_no_validation_split(num_rows):
     config = Config().adapt(num_rows)
     assert config.patience is None
     assert math.log2(config.batch_size) % 1 == 0
@@ -512,9 +512,9 @@ def test_adapting_changes_the_recipe_and_not_the_network():
         "batch_size",
         "epochs",
         "patience",
-        "peak_rate",
-        "low_rate",
-        "final_rate",
+        "learning_rate",
+        "initial_learning_rate",
+        "final_learning_rate",
         "norm_momentum",
         "warm_up",
     }
@@ -586,7 +586,7 @@ def test_half_precision_changes_little():
 
 
 def test_training_lowers_the_loss_and_every_parameter_takes_part():
-    model, x = build(peak_rate=1e-2), one_hot(16, 32)
+    model, x = build(learning_rate=1e-2), one_hot(16, 32)
     target = x[:, 2].mean(1, keepdim=True) * 20
     optimizer, scheduler = model.optimizer(30)
     losses = []
