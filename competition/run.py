@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.contract.checks import require_contract
     from competition.data.find import find_challenge
     from competition.data.folds import fold_table
+    from competition.data.leaks import leaks
     from competition.training import report, runs
     from competition.training.cross_validation import Job, cross_validate, write_oof
     from competition.training.processes import make_accelerator, on_main
@@ -82,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.challenge or setting(solution.Config(), "challenge"), arguments.data
         )
         folds = fold_table(opened.train, opened.declaration, arguments.folds, cache=opened.folder / "cache")
+        warnings = leaks(opened, folds)
         origins = find_origins(arguments, opened, folds)
     num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
     config, changes = configure(
@@ -95,7 +97,7 @@ def run(arguments: argparse.Namespace) -> None:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     record = runs.make_record(
         solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
-        fold_digest=folds.digest, **origins.record,
+        fold_digest=folds.digest, warnings=warnings, **origins.record,
     )  # fmt: skip
     parent = arguments.runs / opened.declaration.name / solution.name
     names = {"resume": arguments.resume, "run_id": arguments.run_id}

@@ -100,6 +100,7 @@ def set_up(arguments: argparse.Namespace) -> tuple[Bench, Any]:
     """Load the solution and the challenge, and return the bench and the default Config."""
     from competition.data.find import find_challenge
     from competition.data.folds import fold_table
+    from competition.data.leaks import leaks
     from competition.training.processes import make_accelerator
     from competition.training.solution import coerce, configure, load_solution, parse_setting, setting
 
@@ -115,6 +116,8 @@ def set_up(arguments: argparse.Namespace) -> tuple[Bench, Any]:
         folds = fold_table(
             opened.train, opened.declaration, arguments.folds + 1, cache=opened.folder / "cache"
         )
+    for warning in leaks(opened, folds) if accelerator.is_main_process else ():
+        print(f"warning    {warning}")
     num_rows = len(opened.train) * (arguments.folds - 1) // (arguments.folds + 1)
     base, _ = configure(solution, num_rows, settings=arguments.set, tuned_for=None)
     fixed = {k: coerce(solution.Config, k, v) for k, v in map(parse_setting, arguments.set)}

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from competition.__main__ import main, programs
-from competition.data.challenge import Challenge, Score, Target
+from competition.data.declaration import Declaration, Score, Target
 from competition.judging.manifest import Manifest
-from competition.judging.metrics import METRICS
+from competition.metrics.metrics import METRICS
 from competition.training.solution import DEFAULTS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -166,7 +166,7 @@ def names(*kinds: type) -> set[str]:
     ("page", "wanted"),
     [
         ("solution", set(DEFAULTS)),
-        ("challenge", names(Challenge, Target, Score) | set(METRICS)),
+        ("challenge", names(Declaration, Target, Score) | set(METRICS)),
         ("manifest", names(Manifest) - {"extra"}),
     ],
 )

@@ -74,9 +74,10 @@ class Model(nn.Module):
 '''
 
 
-def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60) -> None:
+def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60, num_known: int = 0) -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (num_train + num_test, 60)).astype(np.uint8)
+    tokens[num_train : num_train + num_known] = tokens[:num_known]
     target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0 + rng.normal(size=len(tokens)) / 5
     lengths = np.full(len(tokens), 60)
     scores = (
@@ -129,6 +130,17 @@ def products(folder: Path) -> dict[str, bytes]:
     named["oof"] = (folder / "oof.csv").read_bytes()
     named["csv"] = (home / "submissions" / "toy" / f"small-{folder.name}.csv").read_bytes()
     return named
+
+
+def test_a_run_on_test_rows_that_stand_in_training_says_so_at_once_and_on_the_board(home, capsys):
+    shutil.rmtree(home / "data")
+    make_challenge(home / "data" / "toy", num_known=7)
+    run(home, "leaky", "--set", "epochs=1")
+    line = "7 of 60 test rows share a homology cluster with rows in training, which flatters scores"
+    assert f"warning    {line}" in capsys.readouterr().out
+    [warning] = json.loads((home / "submissions" / "toy" / "small-leaky.json").read_text())["warnings"]
+    assert warning == f"{line}; see python -m competition.audit toy"
+    assert f"1 of 1 submissions: {warning}" in (home / "submissions" / "LEADERBOARD.md").read_text()
 
 
 def test_a_run_leaves_predictions_weights_a_submission_and_a_scored_manifest(home):

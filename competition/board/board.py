@@ -1,5 +1,6 @@
 """The board of a challenge: a view over the manifests in submissions/, never a second truth."""
 
+import collections
 import itertools
 import math
 from collections.abc import Sequence
@@ -221,11 +222,15 @@ def _tie_break(board: Board) -> str:
 
 
 def notes(board: Board) -> list[str]:
-    """Return what a board has to say besides its table: who has no score, and which files are broken."""
+    """Return what a board says besides its table: leaks, who has no score, and which files are broken."""
     unranked = [
         f"{row.manifest.solution} {row.manifest.run} has no score: {row.why}" for row in board.rows if row.why
     ]
-    return unranked + [f"left out: {reason}" for reason in board.broken]
+    warned = collections.Counter(warning for row in board.rows for warning in row.manifest.warnings)
+    leaking = [
+        f"warning, {count} of {len(board.rows)} submissions: {warning}" for warning, count in warned.items()
+    ]
+    return leaking + unranked + [f"left out: {reason}" for reason in board.broken]
 
 
 def read_boards(submissions: Path, challenge: str | None = None) -> list[Board]:

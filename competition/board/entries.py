@@ -145,7 +145,8 @@ def _settings(manifest: Manifest, members: Mapping[tuple[str, str], str]) -> dic
     beside = {
         "published": "--published" in manifest.command.split(), "folds": manifest.num_folds,
         "init": Path(manifest.init).name, "exclude_homologs_of": manifest.exclude_homologs_of,
-        "precision": manifest.precision, "processes": manifest.num_processes, "source": manifest.source_digest[:6],
+        "precision": manifest.precision, "processes": manifest.num_processes,
+        "source": manifest.source_digest[:6],
     }  # fmt: skip
     return config | {name: value for name, value in beside.items() if value}
 

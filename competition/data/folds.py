@@ -83,12 +83,12 @@ def group_keys(store: Store, declaration: Declaration, cache: Path | None) -> np
     path = None
     if cache is not None and len(store) > CACHED_ROWS:
         path = cache / f"groups-{_cache_name(declaration)}.bin"
-        key = _read_cache(path, len(store))
+        key = read_cache(path, len(store))
         if key is not None:
             return key
     key = _find_groups(store, declaration)
     if path is not None:
-        _write_cache(path, key)
+        write_cache(path, key)
     return key
 
 
@@ -138,7 +138,7 @@ def _cache_name(declaration: Declaration) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
 
 
-def _read_cache(path: Path, count: int) -> np.ndarray | None:
+def read_cache(path: Path, count: int) -> np.ndarray | None:
     """Return the keys in a cache file, or None where it is absent or damaged."""
     data = path.read_bytes() if path.exists() else b""
     keys, digest = data[:-32], data[-32:]
@@ -147,7 +147,7 @@ def _read_cache(path: Path, count: int) -> np.ndarray | None:
     return np.frombuffer(keys, dtype="<u8")
 
 
-def _write_cache(path: Path, key: np.ndarray) -> None:
+def write_cache(path: Path, key: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     keys = key.astype("<u8").tobytes()
     partial = path.with_suffix(".partial")

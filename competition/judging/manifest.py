@@ -57,6 +57,7 @@ class Manifest:
     exclude_homologs_of: str = ""  # the challenge whose relatives no model was trained on
     weights: dict[str, str] = field(default_factory=dict)  # file -> sha256
     csv_sha256: str = ""
+    warnings: list[str] = field(default_factory=list)  # leaks of the challenge, a line each
     notes: str = ""
     extra: dict[str, Any] = field(default_factory=dict)  # keys written by another version of the kit
 

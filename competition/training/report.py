@@ -31,6 +31,8 @@ def announce(record: Mapping[str, Any], changes: Mapping[str, Any], opened: Chal
     print(f"challenge  {opened.declaration.name}: {rows}{test}")
     print(f"solution   {record['solution']}: {describe(changes)}")
     print(f"machine    {record['device']}, precision {record['precision']}")
+    for warning in record["warnings"]:
+        print(f"warning    {warning}")
     print(f"run        {folder}", flush=True)
 
 

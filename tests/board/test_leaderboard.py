@@ -69,6 +69,13 @@ def test_the_best_comes_first_in_the_declared_direction():
     assert list(ranks(manifest("b", 0.5, **error), manifest("a", 0.9, **error))) == ["b", "a"]
 
 
+def test_a_leak_that_runs_were_warned_of_stands_under_the_table_once():
+    warned = [manifest(name, 0.5, warnings=["9 rows leak"]) for name in "ab"]
+    board = make_board("toy", [*warned, manifest("c", 0.4)])
+    assert notes(board) == ["warning, 2 of 3 submissions: 9 rows leak"]
+    assert "- warning, 2 of 3 submissions: 9 rows leak" in to_markdown(board)
+
+
 def test_equal_scores_share_a_tier():
     three = [manifest("a", 0.5), manifest("b", 0.9), manifest("c", 0.9), manifest("d", 0.4)]
     assert ranks(*three) == {"b": 1, "c": 1, "a": 2, "d": 3}

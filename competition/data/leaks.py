@@ -1,0 +1,64 @@
+"""What is said before a score is believed: declared folds or test rows that split homologous sequences."""
+
+import hashlib
+
+import numpy as np
+
+from competition.data.challenge import Challenge
+from competition.data.cores import Sequences
+from competition.data.folds import CACHE_VERSION, CACHED_ROWS, FoldTable, read_cache, write_cache
+from competition.data.groups import homology_clusters
+
+
+def leaks(opened: Challenge, folds: FoldTable) -> list[str]:
+    """Say how many rows share a homology cluster with rows that they are to be told from, a line a leak.
+
+    Nothing is said of a challenge that declares that near-duplicates may be apart.
+    """
+    if not opened.declaration.near_duplicates:
+        return []
+    counts = [
+        (_split_rows(folds), len(opened.train), "training rows", "another declared fold"),
+        (_known_test_rows(opened), 0 if opened.test is None else len(opened.test), "test rows", "training"),
+    ]
+    return [
+        f"{count:,} of {total:,} {rows} share a homology cluster with rows in {where}, "
+        f"which flatters scores; see python -m competition.audit {opened.declaration.name}"
+        for count, total, rows, where in counts
+        if count
+    ]
+
+
+def _split_rows(folds: FoldTable) -> int:
+    """Count the training rows whose cluster is in several folds; none but declared folds have such."""
+    _, first, cluster = np.unique(folds.key, return_index=True, return_inverse=True)
+    split = np.unique(cluster[folds.fold != folds.fold[first][cluster]])
+    return int(np.isin(cluster, split).sum())
+
+
+def _known_test_rows(opened: Challenge) -> int:
+    """Count the test rows in clusters with training rows; large challenges keep the count in their cache."""
+    if opened.test is None:
+        return 0
+    path = opened.folder / "cache" / f"test-{_cache_name(opened)}.bin"
+    kept = read_cache(path, 1)
+    if kept is not None:
+        return int(kept[0])
+    count = _count(opened)
+    if len(opened.train) + len(opened.test) > CACHED_ROWS:
+        write_cache(path, np.array([count], dtype=np.uint64))
+    return count
+
+
+def _count(opened: Challenge) -> int:
+    assert opened.test is not None
+    stores = (opened.train, opened.test)
+    number = homology_clusters([Sequences(store.tokens, store.lengths) for store in stores]).number
+    known, sequence = np.split(number, [len(opened.train.lengths)])
+    return int(np.isin(sequence, known)[opened.test.sequence_of(np.arange(len(opened.test)))].sum())
+
+
+def _cache_name(opened: Challenge) -> str:
+    names = [f"{part}/{file}.npy" for part in ("train", "test") for file in ("sequence", "sequence_index")]
+    content = [CACHE_VERSION, *(opened.declaration.files.get(name, "") for name in names)]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
