@@ -89,15 +89,11 @@ class Config:
         filters, kernels, dilations, pools = zip(*layers, strict=True)
         numbers = range(1, trial.suggest_int("dense", 1, 2) + 1)
         return cls(
-            window=(start, stop),
+            window=(start, stop), filters=filters, kernels=kernels, dilations=dilations, pools=pools,
             batch_size=2 ** trial.suggest_int("log2_batch_size", 5, 7),
-            filters=filters,
-            kernels=kernels,
-            dilations=dilations,
-            pools=pools,
             dense=tuple(2 ** trial.suggest_int(f"log2_dense{number}", 1, 8) for number in numbers),
             dense_dropout=tuple(trial.suggest_float(f"dense_dropout{number}", 0, 1) for number in numbers),
-        )
+        )  # fmt: skip
 
     def adapt(self, num_rows: int) -> "Config":
         """Take leaky units; below 8,000 genes also small batches, Adam and few epochs. See README."""
