@@ -28,11 +28,17 @@ class Interrupted(KeyboardInterrupt):
 def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
     """Run a program and return its status; what ends it early is one line on standard error.
 
-    The status is 2 after a user's mistake, 130 after Ctrl-C and 143 after SIGTERM.
+    The status is 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, and 141 where the reader of the
+    output, such as head, has gone.
     """
     with _signals_raised():
         try:
-            return program(*arguments) or 0
+            status = program(*arguments) or 0
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+            return 141
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

@@ -94,3 +94,10 @@ def test_a_mistake_is_one_line_and_status_2(capsys):
 
     assert exit_status(mistaken) == 2
     assert capsys.readouterr().err == "error: a is 1; wanted 2\n"
+
+
+def test_a_reader_of_the_output_that_has_gone_is_no_traceback():
+    program = "from competition.base.errors import exit_status; import sys; sys.exit(exit_status(lambda: print('x' * 10**6)))"
+    command = f'{sys.executable} -c "{program}" | head -c 1; echo ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("x141\n", "")
