@@ -28,8 +28,8 @@ class Interrupted(KeyboardInterrupt):
 def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
     """Run a program and return its status; what ends it early is one line on standard error.
 
-    The status is 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, and 141 where the reader of the
-    output, such as head, has gone.
+    The status is 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, and 141 where the
+    reader of the output, such as head, has gone.
     """
     with _signals_raised():
         try:

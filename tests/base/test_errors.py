@@ -97,7 +97,8 @@ def test_a_mistake_is_one_line_and_status_2(capsys):
 
 
 def test_a_reader_of_the_output_that_has_gone_is_no_traceback():
-    program = "from competition.base.errors import exit_status; import sys; sys.exit(exit_status(lambda: print('x' * 10**6)))"
+    program = "import sys; from competition.base.errors import exit_status as run; "
+    program += "sys.exit(run(lambda: print('x' * 10**6)))"
     command = f'{sys.executable} -c "{program}" | head -c 1; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("x141\n", "")
