@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from competition import tune
 from competition.data import leaks
 from competition.data.challenge import Challenge, open_challenge
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.folds import fold_table
 from competition.data.tokens import reverse_complement
 from competition.data.writer import create_challenge
+from competition.training.processes import make_accelerator
+from competition.tuning.task import load_tunable, prepare
 
 SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
 
@@ -103,6 +104,7 @@ def test_tuning_says_it_too(tmp_path, capsys):
     build(tmp_path / "data" / "toy", random_tokens(1).repeat(200, axis=0), fold=list("abcde" * 40))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "solution.py").write_text(SOLUTION)
-    folders = [f"--data={tmp_path / 'data'}", f"--runs={tmp_path / 'runs'}"]
-    tune.set_up(tune.parse([str(tmp_path / "mine"), "--device=cpu", *folders]))
+    folders = {"data": tmp_path / "data", "runs": tmp_path / "runs"}
+    solution, accelerator = load_tunable(tmp_path / "mine"), make_accelerator("cpu", "no")
+    prepare(solution, accelerator, num_folds=4, seed=0, settings=[], **folders)
     assert "warning    200 of 200 training rows share" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Tuning searches on some rows and believes only others; killed or resumed it ends the same."""
+"""Tuning searches on some rows and compares on a hold-out; killed or resumed it ends the same."""
 
 import json
 import os
@@ -23,7 +23,8 @@ from competition.data.writer import create_challenge
 from competition.judging.bootstrap import paired_gain
 from competition.training.solution import configure, load_solution
 from competition.training.tuned import read_tuned, write_tuned
-from competition.tuning.study import Defaults, draw
+from competition.tuning import task
+from competition.tuning.space import DefaultTrial, draw
 
 REPOSITORY = Path(__file__).parents[2]
 # Counts of letters times a factor that is right at 1, so that the best trial is known.
@@ -100,11 +101,11 @@ def study_of(home: Path) -> optuna.Study:
     return optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
 
 
-def test_a_real_winner_is_written_for_its_challenge_and_taken_by_the_next_run(home):
+def test_a_significant_gain_is_written_for_its_challenge_and_used_by_the_next_run(home):
     assert program.main(arguments(home, "--trials", "12")) == 0
     tuned = tomllib.loads((home / "toy" / "tuned.toml").read_text())["toy"]
     assert tuned["letter"] == 1
-    assert "gain on rows set aside +" in tuned["_from"]
+    assert "gain on the hold-out +" in tuned["_from"]
     solution = load_solution(home / "toy")
     assert configure(solution, 300, tuned_for="toy")[0].letter == 1
     assert configure(solution, 300, tuned_for="another")[0].letter == 0
@@ -119,12 +120,12 @@ def test_the_defaults_are_the_first_trial_and_a_failed_one_has_a_reason(home):
     assert failed and all("wanted 0 to 2" in trial.user_attrs["reason"] for trial in failed)
 
 
-def test_a_lead_within_noise_is_not_written(home, capsys):
+def test_a_gain_that_is_not_significant_is_not_written(home, capsys):
     solution = home / "toy" / "solution.py"
     text = solution.read_text().replace("== self.config.letter", "== 1")
     solution.write_text(text.replace("** self.config.power", "** (1 + 1e-6 * self.config.power)"))
     assert program.main(arguments(home, "--trials", "6")) == 0
-    assert "the lead is within noise" in capsys.readouterr().out
+    assert "the interval includes zero" in capsys.readouterr().out
     assert not (home / "toy" / "tuned.toml").exists()
 
 
@@ -143,22 +144,20 @@ def test_a_search_in_two_parts_draws_what_one_in_one_part_draws(home):
     assert [trial.params for trial in study_of(home).trials] == parts
 
 
-def test_bad_trials_are_stopped_before_their_last_fold(home):
+def test_bad_trials_are_pruned_before_their_last_fold(home):
     program.main(arguments(home, "--trials", "20"))
     pruned = [t for t in study_of(home).trials if t.state == optuna.trial.TrialState.PRUNED]
     assert pruned and min(len(trial.intermediate_values) for trial in pruned) < 4
 
 
-def test_the_search_never_sees_the_part_that_judges(home, monkeypatch):
-    from competition.training import cross_validation
-
-    seen, real = [], cross_validation.run_fold
+def test_the_search_never_sees_the_hold_out(home, monkeypatch):
+    seen, real = [], task.run_fold
 
     def spy(job, fold):
         seen.append((fold, None if job.excluded is None else job.excluded.copy(), job.folds.fold))
         real(job, fold)
 
-    monkeypatch.setattr(cross_validation, "run_fold", spy)
+    monkeypatch.setattr(task, "run_fold", spy)
     program.main(arguments(home, "--trials", "5"))
     searched = [(excluded, folds) for fold, excluded, folds in seen if fold < 4]
     assert searched and all((excluded == (folds == 4)).all() for excluded, folds in searched)
@@ -175,12 +174,7 @@ def test_going_on_adds_only_the_trials_that_are_missing(home):
 
 def test_a_killed_trial_is_counted_and_run_again(home, capsys):
     slow = ("--trials", "4", "--set", "slow=0.3")
-    command = [
-        sys.executable,
-        "-m",
-        "competition.tune",
-        *arguments(home, *slow),
-    ]
+    command = [sys.executable, "-m", "competition.tune", *arguments(home, *slow)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
@@ -242,14 +236,14 @@ class Adapted:
         )
 
 
-def test_a_search_is_laid_over_the_adapted_values():
+def test_fields_that_are_not_drawn_keep_the_adapted_values():
     base = Adapted(epochs=5)
     config = draw(base, optuna.trial.FixedTrial({"rate": 1e-2, "depth": 8, "kind": "deep"}))
     assert config == Adapted(rate=1e-2, depth=8, kind="deep", epochs=5)
 
 
-def test_defaults_are_told_to_the_search_as_far_as_they_could_be_drawn():
-    defaults = Defaults(Adapted(rate=0.5, depth=3))
+def test_of_the_defaults_the_study_records_those_that_could_have_been_drawn():
+    defaults = DefaultTrial(Adapted(rate=0.5, depth=3))
     draw(Adapted(), defaults)
     assert defaults.params == {"kind": "wide"}
 
@@ -268,7 +262,7 @@ def test_a_value_of_no_challenge_is_refused(tmp_path):
         read_tuned(tmp_path, "first")
 
 
-def test_a_gain_is_certain_where_it_is_large_and_not_where_there_is_none():
+def test_a_gain_is_significant_where_it_is_large_and_not_where_there_is_none():
     rng = np.random.default_rng(0)
     target, noise = rng.normal(size=(400, 1)), rng.normal(size=(400, 2))
     worse, better = target + 2 * noise[:, :1], target + noise[:, 1:]
@@ -278,7 +272,7 @@ def test_a_gain_is_certain_where_it_is_large_and_not_where_there_is_none():
     assert none.low <= 1e-6 and none.high >= -1e-6
 
 
-def test_rows_of_a_group_are_drawn_together():
+def test_rows_of_a_group_are_resampled_together():
     rng = np.random.default_rng(0)
     target = np.repeat(rng.normal(size=(40, 1)), 10, axis=0)
     first, second = (
