@@ -24,7 +24,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="override a Config field; repeatable"
     )
     add("--device", choices=["auto", "cpu"], default="auto", help="auto takes a GPU where there is one")
-    add("--seconds", type=float, default=math.inf, help="limit for learning 32 rows by heart (default: none)")
+    add("--seconds", type=float, default=math.inf, help="limit for overfitting 32 rows (default: none)")
     add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
     return parser.parse_args(argv)
 
@@ -34,16 +34,17 @@ def check(arguments: argparse.Namespace) -> int:
     # Imported here: torch takes seconds, and --help should not.
     from competition.contract.checks import make_checks
     from competition.data.find import find_challenge
+    from competition.training.cross_validation import rows_per_fold
     from competition.training.processes import make_accelerator
-    from competition.training.solution import configure, load_solution, setting
+    from competition.training.recipe import Recipe
+    from competition.training.solution import configure, load_solution
 
     solution = load_solution(arguments.solution)
     device = make_accelerator(arguments.device, "no").device
-    name = arguments.challenge or setting(solution.Config(), "challenge")
+    name = arguments.challenge or Recipe.of(solution.Config()).challenge
     opened = find_challenge(name, arguments.data)
-    config, _ = configure(
-        solution, len(opened.train), settings=arguments.set, tuned_for=opened.declaration.name
-    )
+    num_rows = rows_per_fold(len(opened.train))
+    config, _ = configure(solution, num_rows, settings=arguments.set, tuned_for=opened.declaration.name)
     print(f"{solution.name} on {opened.declaration.name}, {device}", flush=True)
     failed = False
     for finding in make_checks(solution, opened, config, device=device, seconds=arguments.seconds):

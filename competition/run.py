@@ -72,20 +72,21 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.data.folds import fold_table
     from competition.data.leaks import leaks
     from competition.training import report, runs
-    from competition.training.cross_validation import Job, cross_validate, write_oof
+    from competition.training.cross_validation import cross_validate, rows_per_fold, write_oof
+    from competition.training.job import Job
     from competition.training.processes import make_accelerator, on_main
-    from competition.training.solution import configure, load_solution, setting
+    from competition.training.recipe import Recipe
+    from competition.training.solution import configure, load_solution
 
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
     with accelerator.main_process_first():
-        opened = find_challenge(
-            arguments.challenge or setting(solution.Config(), "challenge"), arguments.data
-        )
+        opened = find_challenge(arguments.challenge or Recipe.of(solution.Config()).challenge, arguments.data)
         folds = fold_table(opened.train, opened.declaration, arguments.folds, cache=opened.folder / "cache")
         warnings = leaks(opened, folds)
         origins = find_origins(arguments, opened, folds)
-    num_rows = len(opened.train) * (arguments.folds - 1) // arguments.folds
+    num_excluded = int(origins.excluded.sum()) if origins.excluded is not None else 0
+    num_rows = rows_per_fold(len(opened.train) - num_excluded, arguments.folds)
     config, changes = configure(
         solution,
         num_rows,

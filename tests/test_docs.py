@@ -16,7 +16,7 @@ from competition.__main__ import main, programs
 from competition.data.declaration import Declaration, Score, Target
 from competition.judging.manifest import Manifest
 from competition.metrics.metrics import METRICS
-from competition.training.solution import DEFAULTS
+from competition.training.recipe import Recipe
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [
@@ -165,7 +165,7 @@ def names(*kinds: type) -> set[str]:
 @pytest.mark.parametrize(
     ("page", "wanted"),
     [
-        ("solution", set(DEFAULTS)),
+        ("solution", names(Recipe)),
         ("challenge", names(Declaration, Target, Score) | set(METRICS)),
         ("manifest", names(Manifest) - {"extra"}),
     ],

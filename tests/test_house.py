@@ -15,6 +15,7 @@ from competition.data.challenge import open_challenge
 from competition.data.folds import fold_table
 from competition.judging import answers
 from competition.training.batches import Batches
+from competition.training.recipe import Recipe
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -256,7 +257,7 @@ def test_opening_folding_and_batching_never_touch_the_answers(toy_challenge, tmp
     fold_table(opened.train, opened.declaration, 2, cache=folder / "cache")
     for store in (opened.train, opened.test):
         names = ["sequence", "mark"]
-        Batches(store, opened.declaration, object(), names, torch.device("cpu")).inputs(np.arange(len(store)))
+        Batches(store, opened.declaration, Recipe(), names, torch.device("cpu")).inputs(np.arange(len(store)))
     assert any("public" in path for path, _ in opened_files)
     assert not [path for path, _ in opened_files if "private" in path]
 

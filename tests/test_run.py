@@ -462,7 +462,7 @@ def test_a_run_that_is_not_there_cannot_be_started_from(home, capsys):
     assert "wanted the folder of a run" in capsys.readouterr().err
 
 
-def test_of_several_starts_the_best_on_inner_rows_is_kept(home):
+def test_of_several_starts_the_best_on_the_validation_split_predicts(home):
     folder = run(home, "one", "--set", "restarts=3", "--set", "patience=2")
     record = json.loads((folder / "fold0" / "fold.json").read_text())
     best = int(np.argmax(record["restart_scores"]))
@@ -475,13 +475,13 @@ def test_of_several_starts_the_best_on_inner_rows_is_kept(home):
 
 def test_several_starts_need_rows_to_choose_by(home, capsys):
     assert program.main(arguments(home, "one", "--no-check", "--set", "restarts=2")) == 2
-    assert "needs an inner split" in capsys.readouterr().err
+    assert "needs a validation split" in capsys.readouterr().err
 
 
 def test_a_start_that_predicts_one_constant_is_never_the_best(home):
     folder = run(home, "one", "--set", "patience=1", "--set", "scale=0.0")
     history = pd.read_csv(folder / "fold0" / "history.csv")
-    assert np.isneginf(history["inner_score"]).all()
+    assert np.isneginf(history["validation_score"]).all()
     manifest = json.loads((home / "submissions" / "toy" / "small-one.json").read_text())
     assert manifest["collapsed"] and not manifest["scores"]
 

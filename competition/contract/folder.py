@@ -11,7 +11,8 @@ from torch import Tensor
 
 from competition.base import toml
 from competition.contract.subject import FAULTS, Skip, Subject, spell
-from competition.training.solution import DEFAULTS, coerce, shapes
+from competition.training.recipe import Recipe
+from competition.training.solution import coerce, shapes
 
 NUM_SAMPLES = 4  # of Config.search
 A_SOURCE = re.compile(r"https?://|doi\b|\b10\.\d{4,}/|et al\b|arxiv|\bsources?\b", re.IGNORECASE)
@@ -33,9 +34,10 @@ def check_config(subject: Subject) -> str:
     if not config_class.__dataclass_params__.frozen:
         return "Config can be changed after it is made; wanted @dataclass(frozen=True)"
     names = [each.name for each in dataclasses.fields(config_class)]
+    known = [each.name for each in dataclasses.fields(Recipe)]
     for name in names:
-        near = get_close_matches(name, DEFAULTS, n=1, cutoff=0.85)
-        if name not in DEFAULTS and near and near[0] not in names:
+        near = get_close_matches(name, known, n=1, cutoff=0.85)
+        if name not in known and near and near[0] not in names:
             return f"Config.{name} is read by nothing of the harness; did you mean {near[0]!r}?"
     _through_toml(subject.config)
     return ""

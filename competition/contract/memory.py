@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from competition.contract.subject import Skip, Subject, predict, without_target
-from competition.training.fit import compute_loss
+from competition.training.network import Network
 
 LEARNED = 0.8  # correlation with the target over the rows learned by heart
 IN_UNITS = 0.5  # share of the target's variance explained
@@ -88,7 +88,7 @@ def _memorise(
     for step in range(1, STEPS_PER_RATE + 1):
         model.train()
         optimizer.zero_grad()
-        loss = compute_loss(model, model(**without_target(batch)), batch)
+        loss = Network(model).loss(model(**without_target(batch)), batch)
         if not torch.isfinite(loss) or step - improved > PATIENCE:
             return
         loss.backward()

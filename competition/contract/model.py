@@ -20,6 +20,7 @@ from competition.contract.subject import (
     without_target,
 )
 from competition.training import checkpoint, randomness
+from competition.training.network import Network
 from competition.training.solution import shapes
 
 NUM_ROWS = 32  # to be learned by heart
@@ -57,12 +58,11 @@ def _distinct_rows(subject: Subject, count: int) -> np.ndarray:
 
 def _build(subject: Subject, seed: int, *, initialize: bool = True) -> Any:
     """Build a model as a run does, or as one does that is to load weights."""
-    assert subject.solution.Model is not None and subject.opened.train.target is not None
+    assert subject.solution.Model is not None
     torch.manual_seed(randomness.derive("model", seed, 0))
     model = subject.solution.Model(subject.config, shapes(subject.config, subject.opened.declaration))
-    if initialize and hasattr(model, "initialize"):
-        with torch.no_grad():
-            model.initialize(torch.from_numpy(np.array(subject.opened.train.target[subject.rows])))
+    if initialize:
+        Network(model).initialize(make_batches(subject, subject.input_names), subject.rows)
     return model
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from competition.data.challenge import Challenge
 from competition.training.batches import Batches
+from competition.training.network import Network
+from competition.training.recipe import Recipe
 from competition.training.solution import Solution
 
 FEW_ROWS = 5  # for all else; an uncommon number, so that no other axis is taken for the rows
@@ -81,17 +83,15 @@ class Subject:
 
 
 def make_batches(subject: Subject, names: Sequence[str]) -> Batches:
-    return Batches(
-        subject.opened.train, subject.opened.declaration, subject.config, names, torch.device("cpu")
-    )
+    recipe = Recipe.of(subject.config)
+    return Batches(subject.opened.train, subject.opened.declaration, recipe, names, torch.device("cpu"))
 
 
 @torch.no_grad()
 def predict(model: Any, batch: dict[str, Tensor]) -> np.ndarray:
     model.eval()
     outputs = model(**without_target(batch))
-    predictions = model.predict(outputs) if hasattr(model, "predict") else outputs
-    return np.asarray(predictions.float().cpu())
+    return np.asarray(Network(model).predict(outputs).cpu())
 
 
 def without_target(batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from competition.contract.subject import Subject, name_few, spell
-from competition.training.fit import compute_loss, make_optimizer
+from competition.training.network import Network
 
 SHORT_RUN = 4  # optimizer steps
 
 
 def check_loss(subject: Subject) -> str:
     batch = subject.batch(subject.few)
-    loss = compute_loss(subject.model, subject.outputs, batch)
+    loss = Network(subject.model).loss(subject.outputs, batch)
     if not isinstance(loss, Tensor) or loss.ndim or loss.dtype != torch.float32:
         got = f"{tuple(loss.shape)} {loss.dtype}" if isinstance(loss, Tensor) else type(loss).__name__
         return f"the loss is {got}; wanted a float32 scalar. Likely: a mean is missing"
@@ -33,7 +33,7 @@ def _heeds_target(subject: Subject, loss: Tensor, batch: dict[str, Tensor]) -> b
     signs = torch.ones_like(target)
     signs[::2] = -1
     for other in (target.roll(1, 0), target + signs * (1 + target.abs().max())):
-        changed = compute_loss(subject.model, subject.outputs, {**batch, "target": other})
+        changed = Network(subject.model).loss(subject.outputs, {**batch, "target": other})
         if not torch.equal(changed, loss):
             return True
     return False
@@ -57,7 +57,7 @@ def check_network_in_loss(subject: Subject) -> str:
     handle = nn.modules.module.register_module_forward_pre_hook(note)
     subject.model.forward = noting_forward  # self.forward(...) passes by the hooks
     try:
-        compute_loss(subject.model, subject.outputs, subject.batch(subject.few))
+        Network(subject.model).loss(subject.outputs, subject.batch(subject.few))
     finally:
         handle.remove()
         del subject.model.forward
@@ -80,9 +80,9 @@ def check_mean_loss(subject: Subject) -> str:
         return torch.cat([value, value]) if rows else value
 
     torch.manual_seed(0)
-    once = compute_loss(subject.model, subject.outputs, batch)
+    once = Network(subject.model).loss(subject.outputs, batch)
     torch.manual_seed(0)
-    double = compute_loss(subject.model, tree_map(twice, subject.outputs), tree_map(twice, batch))
+    double = Network(subject.model).loss(tree_map(twice, subject.outputs), tree_map(twice, batch))
     if not torch.isclose(once, double, rtol=1e-3, atol=1e-6):
         return (
             f"the loss is {once.item():.4g} for some rows and {double.item():.4g} for each of them twice; "
@@ -111,7 +111,7 @@ def check_gradients(subject: Subject) -> str:
 
 
 def check_optimizer(subject: Subject) -> str:
-    returned: Any = make_optimizer(subject.model, SHORT_RUN)
+    returned: Any = Network(subject.model).optimizer(SHORT_RUN)
     if not isinstance(returned, tuple) or len(returned) != 2:
         return f"optimizer returned {type(returned).__name__}; wanted (optimizer, scheduler or None)"
     optimizer, scheduler = returned

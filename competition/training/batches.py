@@ -5,7 +5,6 @@ the declared flanks, and beyond those PAD; so padding, truncation, cropping and 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from competition.data.declaration import Declaration
 from competition.data.store import Store
 from competition.data.tokens import COMPLEMENT, PAD, encode, planes
 from competition.training import randomness
-from competition.training.solution import setting
+from competition.training.recipe import Recipe
 
 RESIDENT_FRACTION = 0.5  # of the free device memory that the rows may take; beyond it they stay on disk
 
@@ -29,21 +28,23 @@ class Batches:
     """
 
     def __init__(
-        self, store: Store, declaration: Declaration, config: Any, names: Sequence[str], device: torch.device
+        self,
+        store: Store,
+        declaration: Declaration,
+        recipe: Recipe,
+        names: Sequence[str],
+        device: torch.device,
     ) -> None:
         self.store, self.device, self.names = store, device, names
-        self.shift: tuple[int, int] = setting(config, "shift")
-        self.both_strands: bool = setting(config, "reverse_complement")
-        if self.shift[0] > self.shift[1]:
-            raise InputError(f"shift {self.shift}; wanted [low, high] with low <= high")
+        self.shift, self.both_strands = recipe.shift, recipe.reverse_complement
         for name in names:
             if name != "sequence" and name not in store.inputs:
                 known = ", ".join(["sequence", *store.inputs])
                 raise InputError(
                     f"forward wants the input {name!r}; challenge {declaration.name!r} has: {known}"
                 )
-        self._open_window(declaration, setting(config, "window"))
-        self.planes = torch.from_numpy(planes(setting(config, "encoding"))).to(device)
+        self._open_window(declaration, recipe.window)
+        self.planes = torch.from_numpy(planes(recipe.encoding)).to(device)
         self.complement = torch.from_numpy(COMPLEMENT).to(device)
         self.resident = self._make_resident()
 

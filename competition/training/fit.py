@@ -7,33 +7,32 @@ counter.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import accelerate.utils
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from torch.nn import functional
 
 from competition.base.errors import InputError
 from competition.base.terminal import Tracker
 from competition.training import checkpoint, randomness
 from competition.training.batch_norm import synchronise
 from competition.training.batches import Batches, cut, share
+from competition.training.network import Network
 from competition.training.predict import predict
-from competition.training.solution import setting
+from competition.training.recipe import Recipe
 
 STATE, WEIGHTS, LAST = "state.safetensors", "weights.safetensors", "last.safetensors"
 NOTE_SECONDS = 1.0  # how often the loss is read back from the device
 
 
 @dataclass(frozen=True)
-class Inner:
+class Validation:
     """The rows that early stopping watches: a split of the training rows, never the fold to be predicted."""
 
     rows: np.ndarray
@@ -64,36 +63,33 @@ class Fit:
 
     def __init__(
         self,
-        core: Any,
+        network: Network,
         batches: Batches,
         rows: np.ndarray,
         *,
-        config: Any,
+        recipe: Recipe,
         folder: Path,
         seed: int,
         fold: int,
         accelerator: Accelerator,
-        inner: Inner | None = None,
+        validation: Validation | None = None,
         save_seconds: float = 60.0,
     ) -> None:
         self.batches, self.rows, self.folder = batches, rows, folder
         self.seed, self.fold, self.accelerator = seed, fold, accelerator
-        self.inner, self.save_seconds = inner, save_seconds
-        self.patience: int | None = setting(config, "patience")
-        self.gradient_clip: float | None = setting(config, "gradient_clip")
-        self.accumulate: int = setting(config, "accumulate")
-        self.ema_decay: float | None = setting(config, "ema")
-        self.cuts = list(cut(len(rows), setting(config, "batch_size")))
+        self.validation, self.save_seconds = validation, save_seconds
+        self.network, self.recipe = network, recipe
+        self.cuts = list(cut(len(rows), recipe.batch_size))
         require_rows(self.cuts, accelerator.num_processes)
-        self.num_steps = len(self.cuts) * setting(config, "epochs")
+        self.num_steps = len(self.cuts) * recipe.epochs
         self.counter = Counter()
         if accelerator.num_processes > 1:
-            synchronise(core)
-        self.core = core.to(accelerator.device)
-        optimizer, self.scheduler = make_optimizer(core, self.num_steps)
+            synchronise(network.core)
+        self.core = network.core.to(accelerator.device)
+        optimizer, self.scheduler = network.optimizer(self.num_steps)
         # The scheduler stays unprepared: Accelerate would step it once for every process.
-        self.model, self.optimizer = accelerator.prepare(core, optimizer)
-        self.ema = {k: v.clone() for k, v in core.state_dict().items()} if self.ema_decay else None
+        self.model, self.optimizer = accelerator.prepare(self.core, optimizer)
+        self.ema = {k: v.clone() for k, v in self.core.state_dict().items()} if recipe.ema else None
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=accelerator.device)
         self.saved = self.noted = 0.0
         self.text = ""
@@ -137,7 +133,7 @@ class Fit:
         torch.manual_seed(seed)
         self.model.train()
         # Of the global batch: batch norm sees the same rows together on any number of processes.
-        parts = np.array_split(rows, min(self.accumulate, len(rows) // num_processes))
+        parts = np.array_split(rows, min(self.recipe.accumulate, len(rows) // num_processes))
         for number, part in enumerate(parts):
             last = number + 1 == len(parts)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
@@ -147,8 +143,8 @@ class Fit:
                 loss = self._loss(batch) * (len(mine) * num_processes / len(rows))
                 self.accelerator.backward(loss)
             self.loss_sum += self.accelerator.reduce(loss.detach().double(), reduction="mean")
-        if self.gradient_clip is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.gradient_clip)
+        if self.recipe.gradient_clip is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
@@ -157,13 +153,13 @@ class Fit:
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**{name: batch[name] for name in self.batches.names})
-        return compute_loss(self.core, outputs, batch)
+        return self.network.loss(outputs, batch)
 
     def _average(self) -> None:
         """Move the exponential moving average of the weights; young weights are forgotten faster."""
-        if self.ema is None or self.ema_decay is None:
+        if self.ema is None or self.recipe.ema is None:
             return
-        decay = min(self.ema_decay, (1 + self.counter.step) / (10 + self.counter.step))
+        decay = min(self.recipe.ema, (1 + self.counter.step) / (10 + self.counter.step))
         for name, value in self.core.state_dict().items():
             if value.is_floating_point():
                 self.ema[name].lerp_(value, 1 - decay)
@@ -192,21 +188,24 @@ class Fit:
     def _end_epoch(self, epoch: int) -> None:
         entry = {"epoch": epoch + 1, "loss": self._finite(float(self.loss_sum) / len(self.cuts))}
         self.loss_sum.zero_()
-        if self.inner is not None:
-            entry["inner_score"] = self._watch(epoch)
+        if self.validation is not None:
+            entry["validation_score"] = self._validate(epoch)
         self.counter.history.append(entry)
 
-    def _watch(self, epoch: int) -> float:
-        """Score the inner rows, keep the best weights and stop when patience is at its end."""
-        assert self.inner is not None and self.batches.store.target is not None
+    def _validate(self, epoch: int) -> float:
+        """Score the validation rows, store the best weights and stop when patience is at its end."""
+        assert self.validation is not None and self.batches.store.target is not None
         with self._averaged():
-            predictions = predict(self.core, self.batches, self.inner.rows, self.accelerator)
-            score = self.inner.score(np.asarray(self.batches.store.target[self.inner.rows]), predictions)
+            predictions = predict(self.network, self.batches, self.validation.rows, self.accelerator)
+            score = self.validation.score(
+                np.asarray(self.batches.store.target[self.validation.rows]), predictions
+            )
             best = self.counter.best_score
-            if best is None or self.inner.rank(score) > self.inner.rank(best):
+            if best is None or self.validation.rank(score) > self.validation.rank(best):
                 self.counter.best_score, self.counter.best_epoch = score, epoch
                 self._write(WEIGHTS)
-        self.counter.stopped = self.patience is not None and epoch - self.counter.best_epoch >= self.patience
+        patience = self.recipe.patience
+        self.counter.stopped = patience is not None and epoch - self.counter.best_epoch >= patience
         return score
 
     @contextmanager
@@ -258,7 +257,7 @@ class Fit:
 
     def _finish(self) -> None:
         with self._averaged():
-            self._write(LAST if self.inner is not None else WEIGHTS)
+            self._write(LAST if self.validation is not None else WEIGHTS)
         if self.accelerator.is_main_process:
             (self.folder / STATE).unlink(missing_ok=True)
 
@@ -271,18 +270,3 @@ def require_rows(cuts: list[slice], num_processes: int) -> None:
             f"a batch of {fewest} rows for {num_processes} processes; wanted one row for each at least: "
             "--set batch_size=N with a larger N, or fewer processes"
         )
-
-
-def make_optimizer(core: Any, num_steps: int) -> tuple[Any, Any | None]:
-    """Return the solution's (optimizer, scheduler), or AdamW on a one-cycle schedule."""
-    if hasattr(core, "optimizer"):
-        return core.optimizer(num_steps)
-    optimizer = torch.optim.AdamW(core.parameters(), lr=1e-3)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=num_steps)
-
-
-def compute_loss(core: Any, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the solution's loss, or the mean squared error."""
-    if hasattr(core, "loss"):
-        return core.loss(outputs, batch)
-    return functional.mse_loss(outputs.float(), batch["target"])

@@ -18,24 +18,8 @@ from typing import Any
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Shapes
 from competition.data.tokens import planes
+from competition.training.recipe import Recipe
 from competition.training.tuned import FILE, read_tuned
-
-# What the harness reads from a Config, and what it takes where a Config does not say.
-DEFAULTS: dict[str, Any] = {
-    "challenge": "promoters",
-    "window": (0, 112),
-    "encoding": "acgt",
-    "shift": (0, 0),
-    "reverse_complement": False,
-    "batch_size": 128,
-    "epochs": 10,
-    "patience": None,
-    "ema": None,
-    "gradient_clip": None,
-    "accumulate": 1,
-    "stop_metric": None,
-    "restarts": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -103,13 +87,14 @@ def _import(folder: Path) -> types.ModuleType:
 
 def setting(config: Any, name: str) -> Any:
     """Return what a Config says of one of the harness's fields, or the default."""
-    return getattr(config, name, DEFAULTS[name])
+    return getattr(Recipe.of(config), name)
 
 
 def shapes(config: Any, declaration: Declaration) -> Shapes:
     """Return the shape of each input of one row: the sequence is (channels, window)."""
-    start, stop = setting(config, "window")
-    channels = planes(setting(config, "encoding")).shape[1]
+    recipe = Recipe.of(config)
+    start, stop = recipe.window
+    channels = planes(recipe.encoding).shape[1]
     inputs = {"sequence": (channels, stop - start), **declaration.inputs}
     return Shapes(inputs, tuple(target.name for target in declaration.targets))
 
@@ -136,6 +121,7 @@ def configure(
     overrides = {**tuned, **dict(map(parse_setting, settings))}
     fields = {name: coerce(solution.Config, name, value) for name, value in overrides.items()}
     config = _call(solution, dataclasses.replace, adapted, **fields)
+    Recipe.of(config)  # raises InputError where no model could be trained
     before, after = dataclasses.asdict(default), dataclasses.asdict(config)
     return config, {name: value for name, value in after.items() if value != before[name]}
 

@@ -14,7 +14,8 @@ from competition.base.files import file_digest
 from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
 from competition.judging.manifest import Manifest
-from competition.training.cross_validation import Job, predict_test
+from competition.training.cross_validation import predict_test
+from competition.training.job import Job
 from competition.training.processes import make_accelerator
 from competition.training.runs import RECORD
 from competition.training.solution import coerce, load_solution

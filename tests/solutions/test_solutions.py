@@ -15,7 +15,8 @@ from competition.contract.checks import check_contract
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.writer import create_challenge
-from competition.training.solution import configure, load_solution, setting
+from competition.training.recipe import Recipe
+from competition.training.solution import configure, load_solution
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "solutions").glob("*/solution.py"))
 LENGTH, NUM_ROWS = 110, 64
@@ -58,7 +59,7 @@ def test_there_are_solutions():
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_solution_keeps_the_contract(folder, tmp_path):
     solution = load_solution(folder)
-    window = setting(solution.Config(), "window")
+    window = Recipe.of(solution.Config()).window
     opened = make_challenge(tmp_path / "tiny", solution, window)
     config, _ = configure(solution, NUM_ROWS)
     findings = check_contract(solution, opened, config, device=torch.device("cpu"), seconds=10)
@@ -116,7 +117,7 @@ def test_every_network_learns_the_same_on_one_process_and_on_several(tmp_path):
     for folder in folders:
         solution = load_solution(folder)
         config, _ = configure(solution, 30)
-        make_challenge(tmp_path / folder.name, solution, setting(config, "window"), num_rows=30)
+        make_challenge(tmp_path / folder.name, solution, Recipe.of(config).window, num_rows=30)
     one = train_each(tmp_path, folders, ())
     several = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
     for processes, trained in ((2, folders), (3, [norms])):

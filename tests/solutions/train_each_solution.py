@@ -20,9 +20,10 @@ from accelerate.utils import gather_object
 
 from competition.data.challenge import open_challenge
 from competition.data.folds import fold_table
-from competition.training import cross_validation
 from competition.training.batches import Batches
-from competition.training.cross_validation import Job, run_fold
+from competition.training.cross_validation import run_fold
+from competition.training.fit import Fit
+from competition.training.job import Job
 from competition.training.predict import predict
 from competition.training.processes import make_accelerator
 from competition.training.solution import configure, load_solution
@@ -36,14 +37,14 @@ def train(folder: Path, challenge: Path, runs: Path) -> dict:
     config, _ = configure(
         solution, len(opened.train), settings=["batch_size=7", "epochs=1", *no_dropout(solution)]
     )
-    seen, weights, real, train = [], [], Batches.training, cross_validation.Fit.run
+    seen, weights, real, train = [], [], Batches.training, Fit.run
 
     def note(self, rows, **settings):
         seen.append(rows.tolist())
         return real(self, rows, **settings)
 
     def keep(self, tracker):
-        before, two = state(self.core), predict(self.core, self.batches, self.rows[:2], accelerator)
+        before, two = state(self.core), predict(self.network, self.batches, self.rows[:2], accelerator)
         counter = train(self, tracker)
         after = state(self.core)
         weights.append(hashlib.sha256(b"".join(map(bytes, after.values()))).hexdigest())
@@ -52,13 +53,13 @@ def train(folder: Path, challenge: Path, runs: Path) -> dict:
             np.savez(runs.with_suffix(".npz"), two_predictions=two, **moved)
         return counter
 
-    Batches.training, cross_validation.Fit.run = note, keep
+    Batches.training, Fit.run = note, keep
     if accelerator.is_main_process:
         runs.mkdir()
     accelerator.wait_for_everyone()
     folds = fold_table(opened.train, opened.declaration, 2)
     run_fold(Job(solution, opened, config, folds, runs, 0, accelerator, quiet=True), 0)
-    Batches.training, cross_validation.Fit.run = real, train
+    Batches.training, Fit.run = real, train
     everywhere, hashes = gather_object([seen]), gather_object(weights)
     batches = [sorted(row for part in parts for row in part) for parts in zip(*everywhere, strict=True)]
     return {"batches": batches, "weights_agree": len(set(hashes)) == 1}

@@ -1,6 +1,6 @@
 """A window is one operation: compared base by base with what a person would cut out by hand."""
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,22 +18,18 @@ from competition.data.tokens import LETTERS, decode, encode, planes
 from competition.training.batches import Batches, cut, share
 from competition.training.fit import require_rows
 from competition.training.randomness import draw_integers
+from competition.training.recipe import Recipe
 
 SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
 PAIR = dict(zip(LETTERS, "TGCANYRSWMKVHDB", strict=True))
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class Config:
-    window: tuple[int, int] = (0, 8)
-    encoding: str = "acgt"
-    shift: tuple[int, int] = (0, 0)
-    reverse_complement: bool = False
+Config = partial(Recipe, window=(0, 8))
 
 
 def build(
-    folder: Path, sequences: list[str], config: Config, *, index=None, device=CPU, **declared
+    folder: Path, sequences: list[str], config: Recipe, *, index=None, device=CPU, **declared
 ) -> Batches:
     """Serve sequences, or rows that share them by index; row i has the target i."""
     challenge = Declaration("toy", (Target("y"),), SCORES, **declared)

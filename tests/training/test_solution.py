@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from competition.base import toml
 from competition.base.errors import InputError
 from competition.data.declaration import Declaration, Score, Target
+from competition.training.recipe import Recipe
 from competition.training.solution import (
-    DEFAULTS,
     coerce,
     configure,
     describe,
     load_solution,
-    setting,
     shapes,
 )
 
@@ -137,9 +136,7 @@ def test_the_digest_follows_the_sources_and_not_the_rest(tmp_path):
 
 def test_a_config_that_does_not_say_gets_the_default(solution):
     config = solution.Config()
-    assert setting(config, "window") == (0, 80)
-    for name in DEFAULTS.keys() - {"window", "patience"}:
-        assert setting(config, name) == DEFAULTS[name]
+    assert Recipe.of(config) == Recipe(window=(0, 80), patience=10)
 
 
 def test_shapes_are_what_forward_will_get(solution):
@@ -254,3 +251,21 @@ def test_whole_numbers_will_do_for_floats_and_the_word_none_for_nothing():
 def test_a_value_of_another_kind_is_refused(name, value):
     with pytest.raises(InputError, match=f"Config field {name} = .*: wanted "):
         coerce(Kinds, name, value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("batch_size", 0, "batch_size 0; wanted 1 or more"),
+        ("epochs", 0, "epochs 0; wanted 1 or more"),
+        ("accumulate", 0, "accumulate 0; wanted 1 or more"),
+        ("patience", -1, "patience -1; wanted 0 or more"),
+        ("ema", 1.0, "ema 1.0; wanted a decay from 0 to below 1"),
+        ("gradient_clip", 0.0, "gradient_clip 0.0; wanted a norm above 0"),
+        ("stop_metric", "pearsn", "unknown stop_metric 'pearsn'; did you mean 'pearson'"),
+        ("restarts", 2, "needs a validation split"),
+    ],
+)
+def test_a_recipe_that_no_model_can_be_trained_by_is_refused(field, value, words):
+    with pytest.raises(InputError, match=words):
+        Recipe(**{field: value})

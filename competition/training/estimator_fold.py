@@ -1,0 +1,59 @@
+"""Fit an Estimator to the training rows of one fold and predict the rest."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import set_seed
+
+from competition.data.store import Store
+from competition.training import checkpoint, randomness
+from competition.training.fit import WEIGHTS
+from competition.training.job import FoldResult, Job
+
+ROWS_AT_ONCE = 65_536  # whose windows are made together
+
+
+def run_estimator_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np.ndarray) -> FoldResult:
+    """Fit, predict the held-out and the test rows, and write the weights."""
+    assert job.solution.Estimator is not None
+    opened, started = job.opened, time.monotonic()
+    set_seed(randomness.derive("model", job.seed, fold) % 2**32)
+    estimator = job.solution.Estimator(job.config, job.shapes)
+    estimator.fit(arrays(job, opened.train, train_rows), job.target[train_rows])
+    seconds = time.monotonic() - started
+    oof = np.asarray(estimator.predict(arrays(job, opened.train, held_out)), np.float32)
+    test = estimator_test(job, estimator) if opened.test is not None else None
+    state = {name: torch.from_numpy(np.asarray(value)) for name, value in estimator.state_dict().items()}
+    if job.accelerator.is_main_process:
+        checkpoint.save(job.fold_folder(fold) / WEIGHTS, state)
+    num_parameters = sum(value.numel() for value in state.values())
+    record = {"num_parameters": num_parameters, "train_seconds": seconds, "rows_trained": len(train_rows)}
+    return FoldResult(oof, test, record)
+
+
+def estimator_test(job: Job, estimator: Any) -> np.ndarray:
+    """Return what a fitted Estimator predicts for the test rows (M, T)."""
+    assert job.opened.test is not None
+    return np.asarray(estimator.predict(arrays(job, job.opened.test, np.arange(len(job.opened.test)))))
+
+
+def load_estimator(job: Job, fold: int) -> Any:
+    """Return the Estimator of a finished fold."""
+    assert job.solution.Estimator is not None
+    estimator = job.solution.Estimator(job.config, job.shapes)
+    weights = checkpoint.load(job.fold_folder(fold) / WEIGHTS)
+    estimator.load_state_dict({name: value.numpy() for name, value in weights.items()})
+    return estimator
+
+
+def arrays(job: Job, store: Store, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return an Estimator's inputs: windowed tokens (N, W) uint8 and the other arrays."""
+    batches = job.batches(store, torch.device("cpu"))
+    parts = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
+    tokens = np.concatenate([batches.window(part).numpy() for part in parts])
+    return {
+        "sequence": tokens,
+        **{name: np.asarray(store.inputs[name][rows]) for name in job.input_names[1:]},
+    }
