@@ -42,7 +42,7 @@ def simulate(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def build(folder: Path, num_rows: int) -> None:
     rng, first = np.random.default_rng(0), None
-    declared = Declaration("benchmark", (Target("y"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    declared = Declaration("benchmark", (Target("y"),), (Score.of("pearson"),))
     with create_challenge(folder, declared) as writer:
         for start in range(0, num_rows, BLOCK_ROWS):
             tokens = simulate(min(BLOCK_ROWS, num_rows - start), rng)

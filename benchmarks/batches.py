@@ -98,7 +98,7 @@ def measure(options: argparse.Namespace) -> None:
         )
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (options.rows, 110), dtype=np.uint8)
-    score = Score("pearson", "pearson", "maximize", -1, 1)
+    score = Score.of("pearson")
     challenge = Declaration("benchmark", (Target("expression"),), (score,))
     with tempfile.TemporaryDirectory() as folder:
         with create_challenge(Path(folder) / "benchmark", challenge) as writer:

@@ -32,7 +32,8 @@ from competition.data.groups import components
 from competition.data.hashing import hash_bytes, hash_tokens, mix
 from competition.data.store import Store
 from competition.data.tokens import decode, reverse_complement
-from competition.metrics.metrics import UndefinedMetric, pearson
+from competition.metrics.metric import UndefinedMetric
+from competition.metrics.pearson import pearson
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red"}

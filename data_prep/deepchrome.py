@@ -100,9 +100,9 @@ def declare(name: str, parts: list[Part]) -> Declaration:
         source="Singh et al., Bioinformatics 2016 (DeepChrome); Roadmap Epigenomics; Zenodo 2652278",
         targets=(Target("label", "1: above the cell's median, 0: not"),),
         scores=(
-            Score("auroc", "auroc", "maximize", 0, 1, weights=weights),
-            Score("pearson", "pearson", "maximize", -1, 1, weights=weights),
-            Score("mse", "mse", "minimize", 0, float("inf"), weights=weights),
+            Score.of("auroc", weights=weights),
+            Score.of("pearson", weights=weights),
+            Score.of("mse", weights=weights),
         ),
         inputs={"histone": (len(MARKS), NUM_BINS)},
         subsets=dict.fromkeys(cells, "rows"),

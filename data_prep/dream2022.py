@@ -75,8 +75,8 @@ def prepare(options: argparse.Namespace) -> None:
 def declare(name: str, left: str, right: str) -> Declaration:
     """Return the declaration: the two official scores, and every subset's own."""
     scores = [
-        Score("pearson_score", "r2", "maximize", 0, 1, weights=WEIGHTS),
-        Score("spearman_score", "spearman", "maximize", -1, 1, weights=WEIGHTS),
+        Score.of("pearson_r2", "pearson_score", weights=WEIGHTS),
+        Score.of("spearman", "spearman_score", weights=WEIGHTS),
     ]
     for metric in ("pearson", "spearman"):
         scores += [

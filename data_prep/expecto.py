@@ -93,17 +93,17 @@ def prepare(options: argparse.Namespace) -> None:
 
 def declare(name: str, measured: Expression, window: tuple[int, int]) -> Declaration:
     """Return the declaration: means over the tissues of the usual scores."""
-    infinite, unit = float("inf"), f"ln({measured.unit} + 1e-4)"
+    unit = f"ln({measured.unit} + 1e-4)"
     return Declaration(
         name=name,
         title=f"Expression of human genes in {len(measured.tissues)} tissues",
         source="Zhou et al., Nature Genetics 2018 (ExPecto); GTEx",
         targets=tuple(Target(tissue, unit) for tissue in measured.tissues),
         scores=(
-            Score("pearson", "pearson", "maximize", -1, 1),
-            Score("spearman", "spearman", "maximize", -1, 1),
-            Score("mse", "mse", "minimize", 0, infinite, unit=f"squared {unit}"),
-            Score("R2", "R2", "maximize", -infinite, 1),
+            Score.of("pearson"),
+            Score.of("spearman"),
+            Score.of("mse", unit=unit),
+            Score.of("r2"),
         ),
         origin=-window[0],
         # Repeats such as Alu are in nearly every window and would make one family of them all.

@@ -35,7 +35,7 @@ OVERDISPERSION = 0.5  # variance of the factor by which counts of a mark of one 
 NOISE = 0.2  # of the measured log expression
 
 
-CEILINGS = ("mse", "pearson", "spearman", "R2")  # scores whose best value is declared
+CEILINGS = ("mse", "pearson", "spearman", "r2")  # scores whose best value is declared
 
 
 class Genes(NamedTuple):
@@ -162,18 +162,14 @@ def subset_table(test: list[Rows], names: list[list[str]]) -> pd.DataFrame:
 
 def declare(ceiling: dict[str, float]) -> Declaration:
     """Return the declaration: the squared error first, as in the class competition."""
-    infinite = float("inf")
     scores = [
-        Score("mse", "mse", "minimize", 0, infinite, unit="squared log units"),
-        Score("pearson", "pearson", "maximize", -1, 1),
-        Score("spearman", "spearman", "maximize", -1, 1),
-        Score("R2", "R2", "maximize", -infinite, 1),
+        Score.of("mse", unit="log units"),
+        Score.of("pearson"),
+        Score.of("spearman"),
+        Score.of("r2"),
     ]
     subsets = ("unseen_cells", "unseen_genes", "unseen_both")
-    scores += [
-        Score(f"mse_{name}", "mse", "minimize", 0, infinite, subset=name, unit="squared log units")
-        for name in subsets
-    ]
+    scores += [Score.of("mse", f"mse_{name}", subset=name, unit="log units") for name in subsets]
     return Declaration(
         name="histone",
         title="Simulated histone marks and DNA in several cell types",

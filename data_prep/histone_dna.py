@@ -137,15 +137,14 @@ def check_options(options: argparse.Namespace) -> None:
 
 def declare(name: str) -> Declaration:
     """Return the declaration: the competition's mean squared error first."""
-    infinite = float("inf")
     scores = []
     for subset in ("all", *SUBSETS):
         end = "" if subset == "all" else f"_{subset}"
         scores += [
-            Score(f"mse{end}", "mse", "minimize", 0, infinite, subset=subset),
-            Score(f"pearson{end}", "pearson", "maximize", -1, 1, subset=subset),
-            Score(f"spearman{end}", "spearman", "maximize", -1, 1, subset=subset),
-            Score(f"R2{end}", "R2", "maximize", -infinite, 1, subset=subset),
+            Score.of("mse", f"mse{end}", subset=subset),
+            Score.of("pearson", f"pearson{end}", subset=subset),
+            Score.of("spearman", f"spearman{end}", subset=subset),
+            Score.of("r2", f"r2{end}", subset=subset),
         ]
     return Declaration(
         name=name,

@@ -15,7 +15,8 @@ import pandas as pd
 
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.writer import create_challenge
-from competition.metrics.metrics import pearson, spearman
+from competition.metrics.pearson import pearson
+from competition.metrics.spearman import spearman
 from data_prep.simulation.assay import (
     START,
     STOP,
@@ -88,17 +89,13 @@ def site_table(sites: Sites, part: str) -> pd.DataFrame:
 def declare(ceiling: dict[str, float]) -> Declaration:
     """Return the declaration: DREAM 2022's scores over this challenge's subsets."""
     scores = [
-        Score("pearson", "pearson", "maximize", -1, 1),
-        Score("spearman", "spearman", "maximize", -1, 1),
-        Score("mse", "mse", "minimize", 0, float("inf"), unit="squared bins"),
-        Score("pearson_score", "r2", "maximize", 0, 1, weights=WEIGHTS),
-        Score("spearman_score", "spearman", "maximize", -1, 1, weights=WEIGHTS),
+        Score.of("pearson"),
+        Score.of("spearman"),
+        Score.of("mse", unit="bins"),
+        Score.of("pearson_r2", "pearson_score", weights=WEIGHTS),
+        Score.of("spearman", "spearman_score", weights=WEIGHTS),
     ]
-    scores += [
-        Score(f"pearson_{name}", "pearson", "maximize", -1, 1, subset=name)
-        for name in WEIGHTS
-        if name != "all"
-    ]
+    scores += [Score.of("pearson", f"pearson_{name}", subset=name) for name in WEIGHTS if name != "all"]
     return Declaration(
         name="promoters",
         title="Simulated yeast promoters",

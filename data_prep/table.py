@@ -121,16 +121,15 @@ def prepare(options: argparse.Namespace) -> None:
 
 def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: Sequence[str]) -> Declaration:
     """Return the declaration: the usual scores, and Pearson by subset."""
-    infinite = float("inf")
     scores = [
-        Score("pearson", "pearson", "maximize", -1, 1),
-        Score("spearman", "spearman", "maximize", -1, 1),
-        Score("mse", "mse", "minimize", 0, infinite, unit=f"squared {options.unit or 'units'}"),
-        Score("R2", "R2", "maximize", -infinite, 1),
-        Score("r2", "r2", "maximize", 0, 1),
-        Score("mae", "mae", "minimize", 0, infinite, unit=options.unit),
+        Score.of("pearson"),
+        Score.of("spearman"),
+        Score.of("mse", unit=options.unit),
+        Score.of("r2"),
+        Score.of("pearson_r2"),
+        Score.of("mae", unit=options.unit),
     ]
-    scores += [Score(f"pearson_{s}", "pearson", "maximize", -1, 1, subset=s) for s in subsets]
+    scores += [Score.of("pearson", f"pearson_{s}", subset=s) for s in subsets]
     names = [score.name for score in scores]
     if options.rank_by not in names:
         raise one_of("score for --rank-by", options.rank_by, names)

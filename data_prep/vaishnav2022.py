@@ -63,15 +63,14 @@ def prepare(options: argparse.Namespace) -> None:
 
 def declare(name: str, subsets: list[str]) -> Declaration:
     """Return the declaration: the scores of the papers, over all test rows and by subset."""
-    infinite = float("inf")
     scores = []
     for subset in ("all", *subsets):
         end = "" if subset == "all" else f"_{subset}"
         scores += [
-            Score(f"pearson{end}", "pearson", "maximize", -1, 1, subset=subset),
-            Score(f"spearman{end}", "spearman", "maximize", -1, 1, subset=subset),
-            Score(f"R2{end}", "R2", "maximize", -infinite, 1, subset=subset),
-            Score(f"mse{end}", "mse", "minimize", 0, infinite, unit="squared bins", subset=subset),
+            Score.of("pearson", f"pearson{end}", subset=subset),
+            Score.of("spearman", f"spearman{end}", subset=subset),
+            Score.of("r2", f"r2{end}", subset=subset),
+            Score.of("mse", f"mse{end}", unit="bins", subset=subset),
         ]
     return Declaration(
         name=name,

@@ -97,18 +97,17 @@ def prepare(options: argparse.Namespace) -> None:
 
 def declare(name: str) -> Declaration:
     """Return the declaration: Xpresso reports the squared Pearson correlation."""
-    infinite = float("inf")
     return Declaration(
         name=name,
         title="mRNA levels from promoter and half-life features",
         source="Agarwal and Shendure, Cell Reports 2020 (Xpresso)",
         targets=(Target("expression", UNIT),),
         scores=(
-            Score("r2", "r2", "maximize", 0, 1),
-            Score("pearson", "pearson", "maximize", -1, 1),
-            Score("spearman", "spearman", "maximize", -1, 1),
-            Score("mse", "mse", "minimize", 0, infinite, unit="squared standard deviations"),
-            Score("R2", "R2", "maximize", -infinite, 1),
+            Score.of("pearson_r2"),
+            Score.of("pearson"),
+            Score.of("spearman"),
+            Score.of("mse", unit="standard deviations"),
+            Score.of("r2"),
         ),
         origin=ORIGIN,
         inputs={"half_life": (len(FEATURES),)},

@@ -18,9 +18,9 @@ from competition.data.writer import create_challenge
 LENGTH = 110
 MOTIF = "TGACTCA"
 SCORES = (
-    Score("pearson", "pearson", "maximize", -1, 1),
-    Score("mse", "mse", "minimize", 0, float("inf"), unit="squared bins"),
-    Score("variants", "pearson", "maximize", -1, 1, subset="variants"),
+    Score.of("pearson"),
+    Score.of("mse", unit="bins"),
+    Score.of("pearson", "variants", subset="variants"),
 )
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path_factory) -> Path:
     folder, rng = tmp_path_factory.mktemp("data") / "toy", np.random.default_rng(0)
     tokens = rng.integers(0, 4, (NUM_ROWS, 80)).astype(np.uint8)
     ids = [f"r{i}" for i in range(NUM_ROWS)]
-    scores = (Score("r", "pearson", "maximize", -1, 1), Score("error", "mse", "minimize", 0, np.inf))
+    scores = (Score.of("pearson", "r"), Score.of("mse", "error"))
     with create_challenge(folder, Declaration("toy", (Target("y"),), scores)) as writer:
         writer.train.append(tokens, np.full(NUM_ROWS, 80), target=rng.normal(size=NUM_ROWS))
         writer.test.append(tokens, np.full(NUM_ROWS, 80), rows={"id": ids})

@@ -15,7 +15,7 @@ import pytest
 from competition.__main__ import main, programs
 from competition.data.declaration import Declaration, Score, Target
 from competition.judging.manifest import Manifest
-from competition.metrics.metrics import METRICS
+from competition.metrics.registry import METRICS
 from competition.training.recipe import Recipe
 
 REPOSITORY = Path(__file__).parents[1]

@@ -81,8 +81,8 @@ def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60, nu
     target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0 + rng.normal(size=len(tokens)) / 5
     lengths = np.full(len(tokens), 60)
     scores = (
-        Score("pearson", "pearson", "maximize", -1, 1),
-        Score("mse", "mse", "minimize", 0, float("inf")),
+        Score.of("pearson"),
+        Score.of("mse"),
     )
     challenge = Declaration("toy", (Target("expression"),), scores)
     with create_challenge(folder, challenge) as writer:
@@ -375,7 +375,7 @@ def test_help_is_quick_and_needs_no_torch():
 
 
 def make_relative_challenge(folder: Path, name: str, tokens: np.ndarray) -> None:
-    challenge = Declaration(name, (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    challenge = Declaration(name, (Target("expression"),), (Score.of("pearson"),))
     with create_challenge(folder, challenge) as writer:
         target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0
         writer.train.append(tokens, np.full(len(tokens), tokens.shape[1]), target=target)

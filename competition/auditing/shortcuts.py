@@ -10,7 +10,8 @@ from competition.data.flanks import constant_flanks, strip
 from competition.data.hashing import mix
 from competition.data.store import Store
 from competition.data.tokens import PAD
-from competition.metrics.metrics import UndefinedMetric, pearson
+from competition.metrics.metric import UndefinedMetric
+from competition.metrics.pearson import pearson
 
 BINS = 20  # of a quantity: enough for any shape of dependence
 FLANK_SHARE = 0.45  # of the rows have the same base in a column: two flanks in equal parts are seen

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.metrics.metrics import ranks
+from competition.metrics.ranking import ranks
 
 FARTHEST = 1e60  # from the mean; fourth powers, which correlations take, stay within float64's range
 CHUNKS = 1_000  # drawn by a resample; each is of one fold and holds whole groups

@@ -1,6 +1,6 @@
 """Judge blends by nested folds: the rows of a fold are blended by what the other folds choose."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ from competition.blending.blend import (
     of_size,
 )
 from competition.blending.moments import Moments, gather
-from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, resample, to_gain, variance
-from competition.metrics.metrics import METRICS
+from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, resample, to_gain
+from competition.metrics.registry import METRICS
 
 
 class Judged(NamedTuple):
@@ -46,12 +46,13 @@ class Judge:
 
     def __call__(self, lines: Sequence[Line]) -> Judged:
         """Judge predictions that each fold's line makes for its rows."""
-        if self.metric not in OF_SUMS:
+        of_sums = METRICS[self.metric].of_sums
+        if of_sums is None:
             return self._by_rows(self.predict(lines))
         middle = _middle(self.moments, lines)  # (T,)
         parts = _summarise(self.moments, lines, middle)  # (C, T, 6)
         draws = np.tensordot(self.counts, parts, 1)  # (R, T, 6)
-        of_sums, offset = OF_SUMS[self.metric], middle - self.moments.middle[:, -1]
+        offset = middle - self.moments.middle[:, -1]
         with np.errstate(divide="ignore", invalid="ignore"):
             value, drawn = (of_sums(offset, *np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))
         return Judged(float(np.mean(value)), np.mean(drawn, axis=-1))
@@ -81,7 +82,7 @@ def _middle(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
 
 
 def _summarise(moments: Moments, lines: Sequence[Line], middle: np.ndarray) -> np.ndarray:
-    """Return the sums that OF_SUMS takes of each chunk (C, T, 6), of predictions around their middle (T,).
+    """Return what Metric.of_sums takes of each chunk (C, T, 6), predictions around their middle (T,).
 
     Around the truth's, small differences between predictions would be lost.
     """
@@ -98,31 +99,6 @@ def _summarise(moments: Moments, lines: Sequence[Line], middle: np.ndarray) -> n
         n = np.broadcast_to(count, p.shape)
         found[mine] = np.stack([n, total[..., -1], products[..., -1, -1], p, pp, tp], axis=-1)
     return found
-
-
-def _pearson(_: np.ndarray, *sums: np.ndarray) -> np.ndarray:
-    n, t, tt, p, pp, tp = sums
-    return np.asarray((tp / n - p * t / n**2) / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n)))
-
-
-def _mse(offset: np.ndarray, *sums: np.ndarray) -> np.ndarray:
-    n, t, tt, p, pp, tp = sums
-    return np.asarray((tt - 2 * tp + pp + 2 * offset * (p - t)) / n + offset**2)
-
-
-def _explained(offset: np.ndarray, *sums: np.ndarray) -> np.ndarray:
-    n, t, tt, *_ = sums
-    return np.asarray(1 - _mse(offset, *sums) / variance(tt / n, t / n))
-
-
-# Metrics that are functions of the number, truth, truth squared, prediction, its square and their product,
-# both sides around their middle, and first of how far the prediction's middle is above the truth's.
-OF_SUMS: dict[str, Callable[..., np.ndarray]] = {
-    "pearson": _pearson,
-    "r2": lambda offset, *sums: _pearson(offset, *sums) ** 2,
-    "R2": _explained,
-    "mse": _mse,
-}
 
 
 class Blend(NamedTuple):
@@ -146,7 +122,7 @@ class Verdict(NamedTuple):
 
     def gain(self, over: Judged, of: Judged) -> Gain:
         """Return by how much the second is better than the first, and its interval."""
-        sign = 1 if METRICS[self.judge.metric].direction == "maximize" else -1
+        sign = METRICS[self.judge.metric].sign
         return to_gain(sign * (of.value - over.value), sign * (of.draws - over.draws))
 
     @property
@@ -171,7 +147,7 @@ def judge(
     """
     judged = Judge(metric, columns, truth, fold, group)
     num_folds, count = judged.moments.num_folds, len(columns) - 1
-    sign = 1 if METRICS[metric].direction == "maximize" else -1
+    sign = METRICS[metric].sign
 
     def blend(name: str, method: Method) -> Blend:
         line, lines = fit_line(judged.moments, method), nested_lines(judged.moments, method)

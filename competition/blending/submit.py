@@ -15,7 +15,7 @@ from competition.board.board import read_board
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.judging.manifest import Manifest, declare
 from competition.judging.submission import read_submission, write_submission
-from competition.metrics.metrics import fitting
+from competition.metrics.registry import fitting
 
 DIGITS = 1e-8  # relative: a submission holds nine digits
 

@@ -17,7 +17,7 @@ RATES = (1e-3, 1e-2, 1e-4)  # of Adam, tried in turn
 STEPS_PER_RATE, STEPS_BETWEEN_LOOKS = 1000, 10
 PATIENCE, PROGRESS = 200, 0.03  # a rate is given up after so many steps without so much progress
 EXPECTED_STEPS = 50  # a right model is through after about as many
-UNIT_METRICS = ("mse", "mae", "R2")  # those that see the unit of a prediction
+UNIT_METRICS = ("mse", "mae", "r2")  # those that see the unit of a prediction
 
 
 def check_overfit(subject: Subject) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from competition.base import toml
 from competition.base.errors import InputError, one_of
+from competition.metrics.registry import METRICS
 
-METRICS = ("pearson", "spearman", "mse", "r2", "R2", "mae", "auroc")
 KINDS = ("rows", "pairs")
 # What an input may not be called, as the rows have it already.
 TAKEN = ("sequence", "length", "sequence_index", "target", "rows")
@@ -38,6 +38,27 @@ class Score:
     weights: Mapping[str, float] = field(
         default_factory=dict
     )  # subset -> weight; a composite where not empty
+
+    @classmethod
+    def of(
+        cls,
+        metric: str,
+        name: str = "",
+        *,
+        unit: str = "",
+        subset: str = "all",
+        weights: Mapping[str, float] | None = None,
+    ) -> "Score":
+        """Return a score, named like its metric if not otherwise, with the direction and range of that.
+
+        unit is the target's: a metric that squares it says so, and one without a unit has none.
+        """
+        if metric not in METRICS:
+            raise one_of("metric", metric, list(METRICS))
+        of = METRICS[metric]
+        return cls(
+            name or metric, metric, of.direction, of.low, of.high, of.unit(unit), subset, weights or {}
+        )
 
 
 @dataclass(frozen=True)

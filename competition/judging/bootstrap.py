@@ -5,21 +5,18 @@ number of times each row came (R, N), so a metric over it is a weighted metric: 
 and ranks are sums along an order that is found once (Efron and Tibshirani 1993, chapter 13).
 """
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from competition.data.hashing import hash_text
-from competition.metrics.metrics import excess, scaled
+from competition.metrics.metric import Weighted
+from competition.metrics.registry import METRICS
 
 RESAMPLES = 1_000
 LEVEL = 0.95  # of an interval
-RANKING = ThreadPoolExecutor(os.cpu_count(), "ranks")  # numpy lets threads run side by side here
 BLOCK_CELLS = 500_000  # counts (resamples times rows) at a time: 4 MB, which caches hold
-RESOLVED = 1e-14  # of a mean square: less of it than this is rounding, not variance
 
 
 class Gain(NamedTuple):
@@ -104,13 +101,13 @@ def resample(
     return np.concatenate([score(block) for block in blocks], axis=1)
 
 
-def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> "Weighted":
+def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> Weighted:
     """Return what gives the metric (S, r) of each prediction (N, T) for counts (r, N)."""
     sides = []
     for t in range(truth.shape[1]):
         known = ~np.isnan(truth[:, t])
         values = np.stack([p[known, t] for p in predictions]).astype(np.float64)
-        weigh = WEIGHTED[metric](truth[known, t].astype(np.float64), values)
+        weigh = METRICS[metric].weigh(truth[known, t].astype(np.float64), values)
         sides.append((known, bool(known.all()), weigh))
 
     def score(counts: np.ndarray) -> np.ndarray:
@@ -119,137 +116,6 @@ def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -
         return np.mean(values, axis=0)
 
     return score
-
-
-Weighted = Callable[[np.ndarray], np.ndarray]  # counts (r, N) -> values (S, r)
-
-
-def variance(square: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return a mean square less the squared mean; NaN where that is nothing but rounding."""
-    value = square - mean**2
-    return np.where(value > RESOLVED * square, value, np.nan)
-
-
-def _correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    truth, values = _centred(truth), _centred(values)
-    columns = np.concatenate([[np.ones_like(truth), truth, truth**2], values, values**2, values * truth])
-
-    def score(counts: np.ndarray) -> np.ndarray:
-        sums = columns @ counts.T
-        n, t, tt = sums[:3]
-        p, pp, tp = np.split(sums[3:], 3)
-        product = tp / n - p * t / n**2
-        return product / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n))
-
-    return score
-
-
-def _centred(values: np.ndarray) -> np.ndarray:
-    """Return values (..., N) around their mean, in a range where they can be squared."""
-    values = scaled(values, excess(values))
-    return np.asarray(values - values.mean(-1, keepdims=True))
-
-
-def _squared(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    correlation = _correlation(truth, values)
-    return lambda counts: correlation(counts) ** 2
-
-
-def _mean_of(loss: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, np.ndarray], Weighted]:
-    def weigh(truth: np.ndarray, values: np.ndarray) -> Weighted:
-        losses = loss(values - truth)
-        return lambda counts: losses @ counts.T / counts.sum(1)
-
-    return weigh
-
-
-def _explained(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    by = excess(truth)
-    errors, centred = (scaled(values, by) - scaled(truth, by)) ** 2, _centred(truth)
-
-    def score(counts: np.ndarray) -> np.ndarray:
-        n = counts.sum(1)
-        return 1 - errors @ counts.T / n / variance(centred**2 @ counts.T / n, centred @ counts.T / n)
-
-    return score
-
-
-class _Ranked(NamedTuple):
-    """The order of the rows by one value; equal values form one run."""
-
-    order: np.ndarray  # (N,)
-    runs: tuple[np.ndarray, np.ndarray] | None  # start and end of each row's run, in order; None without ties
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "_Ranked":
-        order = np.argsort(values, kind="stable")
-        new = np.concatenate([[True], np.diff(values[order]) != 0])
-        if new.all():
-            return cls(order, None)
-        starts, run = np.flatnonzero(new), np.cumsum(new) - 1
-        return cls(order, (starts[run], np.append(starts[1:], len(values))[run]))
-
-    def ranks(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return counts and mean ranks (r, N), around their middle, of the rows in this order."""
-        mine = np.take(counts, self.order, axis=1)
-        total = np.cumsum(mine, axis=1)
-        middle = total[:, -1:] / 2  # and a half, which is the mean rank of any sample
-        if self.runs is None:
-            total -= mine / 2
-            total -= middle
-            return mine, total
-        before = np.concatenate([np.zeros_like(total[:, :1]), total], axis=1)
-        return mine, (np.take(before, self.runs[0], 1) + np.take(before, self.runs[1], 1)) / 2 - middle
-
-
-def _rank_correlation(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    own, others = _Ranked.of(truth), [_Ranked.of(each) for each in values]
-    place = np.empty_like(own.order)
-    place[own.order] = np.arange(len(truth))
-
-    def score(counts: np.ndarray) -> np.ndarray:
-        mine, t = own.ranks(counts)
-        mine *= t
-        spread = np.einsum("rn,rn->r", mine, t)
-        mine = np.take(mine, place, axis=1)  # in the order of the rows
-
-        def against(other: _Ranked) -> np.ndarray:
-            weight, p = other.ranks(counts)
-            product = np.einsum("rn,rn->r", np.take(mine, other.order, axis=1), p)
-            weight *= p
-            with np.errstate(divide="ignore", invalid="ignore"):  # of this thread
-                return np.asarray(product / np.sqrt(spread * np.einsum("rn,rn->r", weight, p)))
-
-        return np.stack(list(RANKING.map(against, others)))
-
-    return score
-
-
-def _area(truth: np.ndarray, values: np.ndarray) -> Weighted:
-    positive, others = truth == 1, [_Ranked.of(each) for each in values]
-
-    def score(counts: np.ndarray) -> np.ndarray:
-        ones = counts[:, positive].sum(1)
-        zeros = counts.sum(1) - ones
-        above = []
-        for other in others:
-            weight, p = other.ranks(counts)
-            mine = positive[other.order]
-            above.append((weight[:, mine] * p[:, mine]).sum(1))
-        return np.stack(above) / (ones * zeros) + 0.5
-
-    return score
-
-
-WEIGHTED: dict[str, Callable[[np.ndarray, np.ndarray], Weighted]] = {
-    "pearson": _correlation,
-    "spearman": _rank_correlation,
-    "mse": _mean_of(np.square),
-    "mae": _mean_of(np.abs),
-    "r2": _squared,
-    "R2": _explained,
-    "auroc": _area,
-}
 
 
 def paired_gain(

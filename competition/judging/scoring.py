@@ -17,7 +17,8 @@ from competition.data.declaration import Declaration, Score
 from competition.judging.answers import Answers, read_answers
 from competition.judging.submission import align, find_problems
 from competition.judging.uncertainty import intervals, notes, resample_scores
-from competition.metrics.metrics import METRICS, UndefinedMetric
+from competition.metrics.metric import UndefinedMetric
+from competition.metrics.registry import METRICS
 
 USAGES = ("public", "private", "all")
 

@@ -10,6 +10,7 @@ from competition.data.declaration import Score
 from competition.data.groups import chain, components
 from competition.judging.answers import Answers, Subset
 from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare, surely_better
+from competition.metrics.registry import METRICS
 
 MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from
 
@@ -52,14 +53,14 @@ def resample_scores(
 
 def _combine(score: Score, values: dict[tuple[str, str], np.ndarray]) -> np.ndarray:
     weights = score.weights or {score.subset: 1.0}
-    power = 2 if score.metric == "r2" else 1
+    power = 2 if METRICS[score.metric].square_of else 1
     parts = [weight * values[_base(score.metric), subset] ** power for subset, weight in weights.items()]
     return np.asarray(np.sum(parts, axis=0) / sum(weights.values()))
 
 
 def _base(metric: str) -> str:
-    """Return the metric that is resampled: r2 is the square of another one."""
-    return "pearson" if metric == "r2" else metric
+    """Return the metric that is resampled: the one that it is the square of, or itself."""
+    return METRICS[metric].square_of or metric
 
 
 def _resample(

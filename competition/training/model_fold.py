@@ -14,7 +14,8 @@ from competition.base.errors import InputError
 from competition.base.files import write_text
 from competition.base.terminal import Tracker
 from competition.data.folds import inner_split
-from competition.metrics.metrics import METRICS, UndefinedMetric
+from competition.metrics.metric import UndefinedMetric
+from competition.metrics.registry import METRICS
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
 from competition.training.fit import WEIGHTS, Counter, Fit, Validation

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from competition.base.errors import InputError, one_of
-from competition.metrics.metrics import METRICS
+from competition.metrics.registry import METRICS
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from competition.base.terminal import duration
 from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
 from competition.judging.manifest import Manifest, declare
-from competition.metrics.metrics import fitting
+from competition.metrics.registry import fitting
 from competition.training.cross_validation import Predictions
 from competition.training.runs import Run
 from competition.training.solution import describe
 
-SHOWN = ("pearson", "spearman", "mse", "R2")
+SHOWN = ("pearson", "spearman", "mse", "r2")
 
 
 def announce(record: Mapping[str, Any], changes: Mapping[str, Any], opened: Challenge, folder: Path) -> None:

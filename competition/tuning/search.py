@@ -10,7 +10,7 @@ import torch
 from optuna.trial import TrialState
 
 from competition.base.errors import InputError
-from competition.metrics.metrics import METRICS
+from competition.metrics.registry import METRICS
 from competition.training.processes import share_object
 from competition.tuning.report import show_trials
 from competition.tuning.space import draw

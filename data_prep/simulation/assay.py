@@ -7,7 +7,7 @@ import numpy as np
 
 from competition.data.hashing import hash_text
 from competition.data.tokens import BASES, COMPLEMENT, encode
-from competition.metrics.metrics import METRICS
+from competition.metrics.registry import METRICS
 from data_prep.simulation.thermodynamics import DECIMALS, TOP_BIN
 from data_prep.simulation.yeast_factors import FACTORS
 

@@ -18,7 +18,7 @@ from competition.data.tokens import encode
 from competition.data.writer import create_challenge
 from data_prep.__main__ import main as prepare
 
-SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
+SCORES = (Score.of("pearson"),)
 ACROSS, TEST = "training rows with a relative in another fold", "test rows with a relative in training"
 DEALT = "labels dealt at random to families"
 

@@ -20,7 +20,7 @@ from competition.data.writer import create_challenge
 from competition.base.errors import exit_status
 
 def build(folder):
-    challenge = Declaration("toy", (Target("y"),), (Score("r", "pearson", "maximize", -1, 1),))
+    challenge = Declaration("toy", (Target("y"),), (Score.of("pearson", "r"),))
     with create_challenge(folder, challenge):
         print("ready", flush=True)
         time.sleep(60)

@@ -29,7 +29,7 @@ from competition.blending.blend import (
 )
 from competition.blending.members import Members, choose_files
 from competition.blending.moments import _chunks, gather, with_rank_mean
-from competition.blending.nested import OF_SUMS, Judge, choose
+from competition.blending.nested import Judge, choose
 from competition.board.board import read_board
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, Score, Target
@@ -38,7 +38,7 @@ from competition.ensemble import main
 from competition.judging.bootstrap import draw_counts, resample
 from competition.judging.manifest import Manifest, declare, read_manifest, update_manifest
 from competition.judging.submission import write_submission
-from competition.metrics.metrics import METRICS
+from competition.metrics.registry import METRICS
 
 NUM_ROWS = 600
 SOLUTION = """
@@ -140,7 +140,7 @@ def test_a_blend_scores_by_moments_what_it_scores_by_rows():
     assert correlation(covariance(members), weights) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("metric", OF_SUMS)
+@pytest.mark.parametrize("metric", [name for name, each in METRICS.items() if each.of_sums])
 @pytest.mark.parametrize("method", METHODS)
 def test_nested_scores_by_moments_are_those_of_the_rows(metric, method):
     members = sample(0.5, 1, 2)
@@ -333,7 +333,7 @@ def make_home(home: Path, *, ensembles: bool) -> Path:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (500, 40)).astype(np.uint8)
     target = (tokens == 1).mean(1) - (tokens == 2).mean(1) + 0.02 * rng.normal(size=500)
-    scores = (Score("r", "pearson", "maximize", -1, 1),)
+    scores = (Score.of("pearson", "r"),)
     with create_challenge(
         home / "data/toy", Declaration("toy", (Target("y"),), scores, ensembles=ensembles)
     ) as writer:

@@ -276,7 +276,7 @@ def test_a_tie_is_by_the_interval_of_the_difference_or_by_the_declared_bayes_fac
 
 
 def test_the_declared_tie_break_orders_a_tier_and_nothing_else():
-    second = Score("second", "mse", "minimize", 0, float("inf"))
+    second = Score.of("mse", "second")
     declared = declare(replace(challenge(), scores=(*challenge().scores, second), tie_break="second"))
     made = [
         drawn(name, value, 0.01, seed=seed, declared=declared, second=other)

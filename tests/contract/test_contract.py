@@ -228,7 +228,7 @@ def toy(tmp_path_factory):
     challenge = Declaration(
         "toy",
         (Target("expression"),),
-        (Score("pearson", "pearson", "maximize", -1, 1), Score("mse", "mse", "minimize", 0, np.inf)),
+        (Score.of("pearson"), Score.of("mse")),
         inputs={"half_life": (1,)},
     )
     folder = tmp_path_factory.mktemp("data") / "toy"

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from competition.base.errors import InputError
 from competition.data.challenge import open_challenge
-from competition.data.declaration import METRICS, Declaration, Score, Target, from_toml, to_toml
+from competition.data.declaration import Declaration, Score, Target, from_toml, to_toml
 from competition.data.find import find_challenge
 from competition.data.tokens import encode
 from competition.data.writer import create_challenge
+from competition.metrics.registry import METRICS
 
-SCORE = Score("pearson", "pearson", "maximize", -1, 1)
+SCORE = Score.of("pearson")
 
 
 def declare(**declared) -> Declaration:
@@ -264,8 +265,8 @@ def challenges(draw) -> Declaration:
     subsets = draw(SUBSETS)
     known = st.sampled_from(["all", *subsets])
     scores = st.builds(
-        Score, NAMES, st.sampled_from(METRICS), st.sampled_from(["maximize", "minimize"]), NUMBERS, NUMBERS,
-        unit=NAMES, subset=known, weights=st.dictionaries(known, NUMBERS, max_size=2),
+        Score, NAMES, st.sampled_from(list(METRICS)), st.sampled_from(["maximize", "minimize"]),
+        NUMBERS, NUMBERS, unit=NAMES, subset=known, weights=st.dictionaries(known, NUMBERS, max_size=2),
     )  # fmt: skip
     targets = st.builds(Target, NAMES, st.text(max_size=4))
     chosen = draw(st.lists(scores, min_size=1, max_size=3, unique_by=lambda score: score.name))

@@ -18,7 +18,7 @@ from competition.data.groups import homology_clusters
 from competition.data.tokens import encode, reverse_complement
 from competition.data.writer import create_challenge
 
-SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
+SCORES = (Score.of("pearson"),)
 
 
 def random_tokens(count: int, seed: int = 0) -> np.ndarray:

@@ -16,7 +16,7 @@ from competition.data.writer import create_challenge
 from competition.training.processes import make_accelerator
 from competition.tuning.task import load_tunable, prepare
 
-SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
+SCORES = (Score.of("pearson"),)
 
 
 def random_tokens(count: int, seed: int = 0) -> np.ndarray:

@@ -266,7 +266,7 @@ def test_vaishnavs_files_become_a_challenge_for_each_medium_and_for_both(tmp_pat
         assert len(opened.train) == rows
         assert opened.test.rows["id"].to_list() == [f"native_complex_{i}" for i in range(3)]
     truth = pd.DataFrame({"id": opened.test.rows["id"], "expression": [1.0, 2, 3]})
-    assert score(opened, truth)["private"]["R2_native_complex"] == 1
+    assert score(opened, truth)["private"]["r2_native_complex"] == 1
 
 
 @pytest.fixture

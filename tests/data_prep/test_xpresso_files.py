@@ -72,7 +72,7 @@ def test_the_arrays_become_training_rows_and_private_test_rows(tmp_path):
     np.testing.assert_array_equal(opened.train.target[:, 0], labels.astype(np.float32))
     frame = pd.DataFrame({"id": opened.test.rows["id"], "expression": files["test"]["label"]})
     scores = score(opened, frame)
-    assert scores["private"]["r2"] == pytest.approx(1)
+    assert scores["private"]["pearson_r2"] == pytest.approx(1)
     assert scores["public"] == {}
 
 

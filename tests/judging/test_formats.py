@@ -38,7 +38,7 @@ VALUES = RNG.normal(size=NUM_ROWS)
 
 
 def build(folder: Path, sequences: list[str], *targets: str) -> Challenge:
-    score = Score("pearson", "pearson", "maximize", -1, 1)
+    score = Score.of("pearson")
     with create_challenge(folder, Declaration("toy", tuple(map(Target, targets)), (score,))) as writer:
         writer.train.append(*encode(sequences), target=np.ones((len(sequences), len(targets))))
         writer.test.append(*encode(sequences), rows={"id": IDS[: len(sequences)]})

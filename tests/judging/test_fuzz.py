@@ -47,7 +47,7 @@ TOKENS = [
 def toy(tmp_path_factory):
     """A challenge of twelve test rows of which six are public; some ids are numbers, one starts with 0."""
     rng = np.random.default_rng(0)
-    score = Score("pearson", "pearson", "maximize", -1, 1)
+    score = Score.of("pearson")
     folder = tmp_path_factory.mktemp("fuzz") / "toy"
     with create_challenge(folder, Declaration("toy", (Target("expression"),), (score,))) as writer:
         sequences = ["".join(rng.choice(list("ACGT"), 12)) for _ in range(2 * NUM_ROWS)]

@@ -27,11 +27,11 @@ from competition.score import main
 
 NUM_ROWS = 200
 SCORES = (
-    Score("overall", "r2", "maximize", 0, 1, weights={"all": 1.0, "high": 0.3, "snv": 1.25}),
-    Score("pearson", "pearson", "maximize", -1, 1),
-    Score("mse", "mse", "minimize", 0, float("inf")),
-    Score("high", "spearman", "maximize", -1, 1, subset="high"),
-    Score("snv", "pearson", "maximize", -1, 1, subset="snv"),
+    Score.of("pearson_r2", "overall", weights={"all": 1.0, "high": 0.3, "snv": 1.25}),
+    Score.of("pearson"),
+    Score.of("mse"),
+    Score.of("spearman", "high", subset="high"),
+    Score.of("pearson", "snv", subset="snv"),
 )
 TOY = Declaration("toy", (Target("expression"),), SCORES, subsets={"high": "rows", "snv": "pairs"})
 
@@ -153,7 +153,7 @@ def test_a_difference_is_the_row_minus_its_reference(toy):
 
 
 def test_a_composite_is_the_weighted_mean_of_its_metric(toy):
-    challenge = replace(TOY, scores=(*SCORES, Score("high_r2", "r2", "maximize", 0, 1, subset="high")))
+    challenge = replace(TOY, scores=(*SCORES, Score.of("pearson_r2", "high_r2", subset="high")))
     scores = score_report(replace(read_answers(toy), declaration=challenge), predict()).scores["all"]
     parts = 1.0 * scores["pearson"] ** 2 + 0.3 * scores["high_r2"] + 1.25 * scores["snv"] ** 2
     assert scores["overall"] == pytest.approx(parts / 2.55)
@@ -417,10 +417,8 @@ def build_dream(folder: Path, raw: Path) -> Challenge:
         for row in ["alt_pos" if "alt_pos" in table else "pos"]
     ]
     total = dict(zip(weights.subset, weights.weight, strict=True))
-    scores = [
-        Score(f"{metric}_score", metric, "maximize", 0, 1, weights=total) for metric in ("r2", "spearman")
-    ]
-    scores += [Score(f"{name} r2", "r2", "maximize", 0, 1, subset=name) for name in total]
+    scores = [Score.of(metric, f"{metric}_score", weights=total) for metric in ("pearson_r2", "spearman")]
+    scores += [Score.of("pearson_r2", f"{name} r2", subset=name) for name in total]
     kinds = {name: "pairs" if "ref_pos" in table else "rows" for name, table in tables.items()}
     usage = np.where(ids.isin(ground), "public", "private")
     with create_challenge(
@@ -467,9 +465,9 @@ def test_yeast_gpra_predictions_score_what_was_published(tmp_path):
     )
     predictions = pd.read_csv(folder / "predictions_complex.tsv.gz", sep="\t")
     published = pd.read_csv(folder / "published_model_scores.tsv", sep="\t").query("medium == 'complex'")
-    metrics = ["pearson", "spearman", "r2", "R2", "mse"]
+    metrics = ["pearson", "spearman", "pearson_r2", "r2", "mse"]
     names = sorted(table.subset.unique())
-    scores = [Score(f"{s} {m}", m, "maximize", -np.inf, np.inf, subset=s) for s in names for m in metrics]
+    scores = [Score.of(m, f"{s} {m}", subset=s) for s in names for m in metrics]
     challenge = Declaration(
         "gpra", (Target("expression"),), tuple(scores), subsets=dict.fromkeys(names, "rows")
     )

@@ -25,10 +25,10 @@ from competition.judging.uncertainty import (
 
 NUM_ROWS = 120
 SCORES = (
-    Score("mixed", "pearson", "maximize", -1, 1, weights={"all": 1.0, "few": 0.5, "steps": 2.0}),
-    Score("mse", "mse", "minimize", 0, np.inf),
-    Score("few", "spearman", "maximize", -1, 1, subset="few"),
-    Score("steps", "spearman", "maximize", -1, 1, subset="steps"),
+    Score.of("pearson", "mixed", weights={"all": 1.0, "few": 0.5, "steps": 2.0}),
+    Score.of("mse"),
+    Score.of("spearman", "few", subset="few"),
+    Score.of("spearman", "steps", subset="steps"),
 )
 
 
@@ -120,7 +120,7 @@ def make_pairs(references: np.ndarray, group: np.ndarray | None = None) -> Answe
     count = len(references) + int(references.max()) + 1
     ids, private = pd.Index([f"r{i}" for i in range(count)]), np.zeros(len(references), bool)
     pairs = Subset(np.arange(len(references)), len(references) + references, private)
-    scores = (Score("mse", "mse", "minimize", 0, np.inf, subset="steps"),)
+    scores = (Score.of("mse", subset="steps"),)
     challenge = Declaration("toy", (Target("y"),), scores, subsets={"steps": "pairs"})
     everything = Subset(np.arange(count), None, np.zeros(count, bool))
     subsets = {"all": everything, "steps": pairs}

@@ -1,5 +1,7 @@
 """Metrics against scipy and scikit-learn, and the invariants that define them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,26 +11,23 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from competition.base.errors import InputError
-from competition.data import declaration as challenge
-from competition.metrics.metrics import (
-    BLOCK_ROWS,
-    METRICS,
-    UndefinedMetric,
-    auroc,
-    fitting,
-    mse,
-    pearson,
-    r2,
-    ranks,
-    spearman,
-)
+from competition.data.declaration import Score
+from competition.metrics import registry
+from competition.metrics.auroc import auroc
+from competition.metrics.metric import BLOCK_ROWS, UndefinedMetric
+from competition.metrics.mse import mse
+from competition.metrics.pearson import pearson
+from competition.metrics.pearson_r2 import pearson_r2
+from competition.metrics.ranking import ranks
+from competition.metrics.registry import METRICS, fitting
+from competition.metrics.spearman import spearman
 
-CORRELATIONS = ("pearson", "spearman", "r2")
+CORRELATIONS = ("pearson", "spearman", "pearson_r2")
 ORACLES = {
     "pearson": lambda t, p: stats.pearsonr(t, p)[0],
     "spearman": lambda t, p: stats.spearmanr(t, p)[0],
-    "r2": lambda t, p: stats.pearsonr(t, p)[0] ** 2,
-    "R2": sklearn_metrics.r2_score,
+    "pearson_r2": lambda t, p: stats.pearsonr(t, p)[0] ** 2,
+    "r2": sklearn_metrics.r2_score,
     "mse": sklearn_metrics.mean_squared_error,
     "mae": sklearn_metrics.mean_absolute_error,
 }
@@ -115,23 +114,23 @@ def test_pearson_does_not_change_under_an_affine_map(prediction, scale, offset):
         mapped = scale * prediction + offset
         assert pearson(truth, mapped) == pytest.approx(pearson(truth, prediction), abs=1e-8)
         assert pearson(truth, -mapped) == pytest.approx(-pearson(truth, mapped), abs=1e-12)
-        assert r2(truth, -mapped) == pytest.approx(pearson(truth, prediction) ** 2, abs=1e-8)
+        assert pearson_r2(truth, -mapped) == pytest.approx(pearson(truth, prediction) ** 2, abs=1e-8)
 
 
 @pytest.mark.parametrize("offset", [1e6, 1e9, 1e12])
 def test_a_huge_offset_costs_no_precision(offset):
     rng = np.random.default_rng(0)
     truth, prediction = rng.integers(0, 64, (2, 5000)) / 8.0  # eighths: exact at any of these offsets
-    for name in ("pearson", "spearman", "r2"):
+    for name in ("pearson", "spearman", "pearson_r2"):
         plain = METRICS[name].function(truth, prediction)
         assert METRICS[name].function(truth + offset, prediction - offset) == pytest.approx(plain, abs=1e-12)
     assert mse(truth + offset, prediction + offset) == mse(truth, prediction)
 
 
-def test_r2_and_R2_differ_where_the_scale_is_wrong():
+def test_pearson_r2_and_r2_differ_where_the_scale_is_wrong():
     truth, _ = sample()
-    assert METRICS["r2"].function(truth, 3 * truth) == pytest.approx(1.0)
-    assert METRICS["R2"].function(truth, 3 * truth) < -1
+    assert METRICS["pearson_r2"].function(truth, 3 * truth) == pytest.approx(1.0)
+    assert METRICS["r2"].function(truth, 3 * truth) < -1
 
 
 @pytest.mark.parametrize("name", CORRELATIONS)
@@ -142,7 +141,7 @@ def test_a_constant_prediction_has_no_correlation(name, constant):
         METRICS[name].function(truth, np.full(len(truth), constant))
 
 
-@pytest.mark.parametrize("name", [*CORRELATIONS, "R2"])
+@pytest.mark.parametrize("name", [*CORRELATIONS, "r2"])
 def test_a_constant_truth_has_no_score(name):
     _, prediction = sample()
     with pytest.raises(UndefinedMetric, match="truth is constant"):
@@ -153,7 +152,7 @@ def test_the_mean_has_an_error_and_explains_no_variance():
     truth, _ = sample()
     mean = np.full(len(truth), truth.mean())
     assert mse(truth, mean) == pytest.approx(truth.var())
-    assert METRICS["R2"].function(truth, mean) == pytest.approx(0, abs=1e-12)
+    assert METRICS["r2"].function(truth, mean) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -196,7 +195,7 @@ def test_an_error_out_of_float64s_range_is_refused_and_never_infinite(name):
 def test_a_correlation_does_not_change_with_the_unit_of_either_side(prediction, power, other):
     truth = np.arange(len(prediction)) % 7 + 0.0
     if np.ptp(prediction):
-        for metric in (pearson, spearman, r2):
+        for metric in (pearson, spearman, pearson_r2):
             found = metric(truth * 10.0**power, prediction * 10.0**other)
             assert found == pytest.approx(metric(truth, prediction), abs=1e-9)
 
@@ -205,8 +204,8 @@ def test_a_correlation_does_not_change_with_the_unit_of_either_side(prediction, 
 @settings(deadline=None, max_examples=50)
 def test_explained_variance_does_not_change_with_the_unit_of_both_sides(prediction, power):
     truth, unit = np.arange(len(prediction)) % 7 + 0.0, 10.0**power
-    found = METRICS["R2"].function(truth * unit, prediction * unit)
-    assert found == pytest.approx(METRICS["R2"].function(truth, prediction), rel=1e-9, abs=1e-9)
+    found = METRICS["r2"].function(truth * unit, prediction * unit)
+    assert found == pytest.approx(METRICS["r2"].function(truth, prediction), rel=1e-9, abs=1e-9)
 
 
 @given(columns, st.integers(-300, 300))
@@ -214,7 +213,7 @@ def test_explained_variance_does_not_change_with_the_unit_of_both_sides(predicti
 def test_a_perfect_prediction_scores_exactly_1_in_any_unit(truth, power):
     truth = truth * 10.0**power
     if np.ptp(truth):
-        assert [METRICS[name].function(truth, truth) for name in (*CORRELATIONS, "R2")] == [1, 1, 1, 1]
+        assert [METRICS[name].function(truth, truth) for name in (*CORRELATIONS, "r2")] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("power", range(-325, -150, 5))
@@ -228,8 +227,30 @@ def test_noise_scores_as_noise_however_small_it_is(power):
         assert abs(pearson(truth, noise)) < 0.1
 
 
-def test_a_declared_metric_is_a_known_metric():
-    assert set(METRICS) == set(challenge.METRICS)
+def test_every_file_that_defines_a_metric_is_one_of_the_metrics():
+    files = Path(registry.__file__).parent.glob("*.py")
+    assert set(METRICS) == {path.stem for path in files if "\nMETRIC = " in path.read_text()}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_score_has_the_direction_and_the_range_of_its_metric(name):
+    score, wanted = Score.of(name), METRICS[name]
+    assert (score.name, score.metric, score.direction) == (name, name, wanted.direction)
+    assert (score.low, score.high) == (wanted.low, wanted.high)
+
+
+def test_the_unit_of_a_score_follows_from_that_of_the_target():
+    units = {name: Score.of(name, unit="bins").unit for name in METRICS}
+    assert {name: unit for name, unit in units.items() if unit} == {"mse": "squared bins", "mae": "bins"}
+    assert Score.of("mse").unit == ""
+
+
+def test_a_metric_that_is_the_square_of_another_one_is_so_everywhere():
+    truth, prediction = sample()
+    for metric in METRICS.values():
+        if metric.square_of:
+            base = METRICS[metric.square_of].function(truth, prediction)
+            assert metric.function(truth, prediction) == pytest.approx(base**2)
 
 
 def test_a_metric_stays_within_its_range():

@@ -561,7 +561,7 @@ def test_a_setting_that_makes_no_network_is_refused(wrong):
 
 
 def test_it_asks_for_the_sequence_alone():
-    score = Score("mse", "mse", "minimize", 0, np.inf)
+    score = Score.of("mse")
     toy = Declaration("toy", (Target("expression"),), (score,), inputs={"half_life": (8,)})
     assert crmnet.input_names(toy) == ("sequence",)
 

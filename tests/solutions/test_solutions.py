@@ -35,7 +35,7 @@ def make_challenge(folder: Path, solution, window: tuple[int, int], num_rows: in
     target = 8 + tokens[:, :LENGTH].sum(1) / 20 + generator.normal(size=num_rows)
     values = {name: generator.random((num_rows, *shape)) for name, shape in inputs.items()}
     challenge = Declaration(
-        "tiny", (Target("expression"),), (Score("mse", "mse", "minimize", 0, np.inf),),
+        "tiny", (Target("expression"),), (Score.of("mse"),),
         origin=max(0, -start), inputs=inputs,
     )  # fmt: skip
     with create_challenge(folder, challenge) as writer:

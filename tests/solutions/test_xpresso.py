@@ -121,7 +121,7 @@ def test_without_half_life_the_promoter_is_the_only_input():
     assert count(challenge_has_none) == count(set_so)
     assert challenge_has_none(one_hot(2, 600)).shape == (2, 1)
     assert set_so(one_hot(2, 600), torch.zeros(2, 8)).shape == (2, 1)
-    score = Score("mse", "mse", "minimize", 0, math.inf)
+    score = Score.of("mse")
     promoters = Declaration("toy", (Target("expression"),), (score,))
     assert SOLUTION.input_names(promoters) == ("sequence",)
 

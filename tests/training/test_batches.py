@@ -20,7 +20,7 @@ from competition.training.fit import require_rows
 from competition.training.randomness import draw_integers
 from competition.training.recipe import Recipe
 
-SCORES = (Score("pearson", "pearson", "maximize", -1, 1),)
+SCORES = (Score.of("pearson"),)
 PAIR = dict(zip(LETTERS, "TGCANYRSWMKVHDB", strict=True))
 CPU = torch.device("cpu")
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +22,7 @@ from competition.training.solution import (
     shapes,
 )
 
-PLAIN = Declaration("toy", (Target("expression"),), (Score("mse", "mse", "minimize", 0, np.inf),))
+PLAIN = Declaration("toy", (Target("expression"),), (Score.of("mse"),))
 CONFIG = """
 from dataclasses import dataclass, replace
 
@@ -140,7 +139,7 @@ def test_a_config_that_does_not_say_gets_the_default(solution):
 
 
 def test_shapes_are_what_forward_will_get(solution):
-    targets, scores = (Target("a"), Target("b")), (Score("mse", "mse", "minimize", 0, 1),)
+    targets, scores = (Target("a"), Target("b")), (Score.of("mse"),)
     challenge = Declaration("toy", targets, scores, inputs={"histone": (5, 100)})
     found = shapes(solution.Config(window=(-3, 7)), challenge)
     assert found.inputs == {"sequence": (4, 10), "histone": (5, 100)}

@@ -80,7 +80,7 @@ def home(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (300, 40)).astype(np.uint8)
     target = (tokens == 1).mean(1) + 0.02 * rng.normal(size=300)
-    challenge = Declaration("toy", (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    challenge = Declaration("toy", (Target("expression"),), (Score.of("pearson"),))
     with create_challenge(tmp_path / "data" / "toy", challenge) as writer:
         writer.train.append(tokens, np.full(300, 40), target=target)
     (tmp_path / "toy").mkdir()
