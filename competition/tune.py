@@ -21,10 +21,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m competition.tune",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.prog = "python -m competition.tune"
     add = parser.add_argument
     add("solution", type=Path, help="a folder with a solution.py whose Config has a search")
     add(

@@ -28,6 +28,7 @@ def trial_table(trials: list[FrozenTrial]) -> Table:
     folds = [f"fold {fold}" for fold in range(num_folds)]
     table = Table("trial", "score", *folds, "changes", box=box.SIMPLE_HEAD)
     for trial in trials:
+        changes = trial.user_attrs["changes"]
         scores = [f"{score:.4f}" for score in (trial.value, *trial.user_attrs["fold_scores"])]
-        table.add_row(str(trial.number), *scores, describe(trial.user_attrs["changes"]))
+        table.add_row(str(trial.number), *scores, describe(changes) if changes else "defaults")
     return table

@@ -96,6 +96,7 @@ def prepare(
     with accelerator.main_process_first():
         name = challenge_name or setting(solution.Config(), "challenge")
         challenge = find_challenge(name, data)._replace(test=None)  # tuning has no use for test rows
+        require_folds(challenge, num_folds)
         cache = challenge.folder / "cache"
         folds = fold_table(challenge.train, challenge.declaration, num_folds + 1, cache=cache)
     for warning in leaks(challenge, folds) if accelerator.is_main_process else ():
@@ -105,6 +106,21 @@ def prepare(
     fixed = {name: coerce(solution.Config, name, value) for name, value in map(parse_setting, settings)}
     runs = runs / challenge.declaration.name / solution.name
     return TuningTask(solution, challenge, folds, defaults, fixed, runs, seed, accelerator)
+
+
+def require_folds(challenge: Challenge, num_folds: int) -> None:
+    """Raise InputError where the rows cannot be split into num_folds search folds and a hold-out."""
+    if num_folds < 2:
+        raise InputError(f"--folds {num_folds}: wanted at least 2, besides the hold-out")
+    if "fold" not in challenge.train.rows:
+        return
+    declared = len(np.unique(challenge.train.rows["fold"].to_numpy(dtype=str)))
+    if declared != num_folds + 1:
+        wanted = f"--folds {declared - 1}" if declared > 2 else "3 declared folds or more"
+        raise InputError(
+            f"--folds {num_folds}: the rows declare {declared} folds, of which one is the hold-out; "
+            f"wanted {wanted}"
+        )
 
 
 def predict_fold(task: TuningTask, config: Any, fold: int) -> np.ndarray:

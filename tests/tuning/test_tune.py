@@ -212,7 +212,9 @@ def test_two_tuners_cannot_share_a_study(home, capsys):
     assert "another process" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [("--trials", "0"), ("--set", "lettre=1"), ("--challenge", "nothing")])
+@pytest.mark.parametrize(
+    "more", [("--trials", "0"), ("--folds", "1"), ("--set", "lettre=1"), ("--challenge", "nothing")]
+)
 def test_what_cannot_be_tuned_is_refused(home, more, capsys):
     assert program.main(arguments(home, *more)) == 2
     assert capsys.readouterr().err.startswith("error: ")
@@ -299,3 +301,13 @@ def test_the_identity_of_a_study_is_on_disk(home):
     program.main(arguments(home, "--trials", "1"))
     (path,) = (home / "runs").rglob("study.json")
     assert json.loads(path.read_text())["challenge"] == "toy"
+
+
+def test_of_declared_folds_one_is_the_hold_out(home, capsys):
+    challenge = Declaration("toy", (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
+    tokens = np.random.default_rng(0).integers(0, 4, (40, 40)).astype(np.uint8)
+    with create_challenge(home / "data" / "declared", challenge) as writer:
+        rows = {"id": range(40), "fold": list("abcd") * 10}
+        writer.train.append(tokens, np.full(40, 40), target=tokens.mean(1), rows=rows)
+    assert program.main(arguments(home, "--challenge", str(home / "data" / "declared"))) == 2
+    assert "declare 4 folds" in (error := capsys.readouterr().err) and "wanted --folds 3" in error
