@@ -3,7 +3,6 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from competition.base.errors import exit_status
 
@@ -40,7 +39,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--exclude-homologs-of",
         metavar="CHALLENGE",
-        help="train on no relative of any row of this challenge, which a later run is to be scored on",
+        help="train on no homolog of any row of this challenge, which a later run is to be scored on",
     )
     add("--device", choices=["auto", "cpu"], default="auto", help="auto takes the GPUs there are")
     add(
@@ -57,13 +56,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-class Origins(NamedTuple):
-    """What a run starts from besides the challenge: for its record, and the training rows (N,) kept out."""
-
-    record: dict[str, Any]
-    excluded: Any
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Train the folds, predict, submit, score and show: the whole program, in order."""
     # Imported here: torch takes seconds, and --help should not.
@@ -74,26 +66,28 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training import report, runs
     from competition.training.cross_validation import cross_validate, rows_per_fold, write_oof
     from competition.training.job import Job
+    from competition.training.origins import find_origins
     from competition.training.processes import make_accelerator, on_main
     from competition.training.recipe import Recipe
+    from competition.training.record import finish
     from competition.training.solution import configure, load_solution
+    from competition.training.submit import submit
 
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
     with accelerator.main_process_first():
-        opened = find_challenge(arguments.challenge or Recipe.of(solution.Config()).challenge, arguments.data)
+        name = arguments.challenge or Recipe.of(solution.Config()).challenge
+        opened = find_challenge(name, arguments.data)
         folds = fold_table(opened.train, opened.declaration, arguments.folds, cache=opened.folder / "cache")
         warnings = leaks(opened, folds)
-        origins = find_origins(arguments, opened, folds)
-    num_excluded = int(origins.excluded.sum()) if origins.excluded is not None else 0
-    num_rows = rows_per_fold(len(opened.train) - num_excluded, arguments.folds)
+        origins = find_origins(
+            opened, folds, arguments.data,
+            init=arguments.init, exclude_homologs_of=arguments.exclude_homologs_of,
+        )  # fmt: skip
     config, changes = configure(
-        solution,
-        num_rows,
-        settings=arguments.set,
-        published=arguments.published,
-        tuned_for=opened.declaration.name,
-    )
+        solution, rows_per_fold(origins.count(len(opened.train)), arguments.folds),
+        settings=arguments.set, published=arguments.published, tuned_for=opened.declaration.name,
+    )  # fmt: skip
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     record = runs.make_record(
@@ -116,54 +110,10 @@ def run(arguments: argparse.Namespace) -> None:
             manifest = report.make_manifest(record, this, opened, folds, predictions)
             manifest = submit(path, opened, predictions, manifest)
             written = path if opened.test is not None else path.with_suffix(".json")
-            runs.finish(this.folder, written)
-            report.show(
-                manifest, predictions, {"run": this.folder, "out-of-fold": oof, "submission": written}
-            )
+            finish(this.folder, written)
+            files = {"run": this.folder, "out-of-fold": oof, "submission": written}
+            report.show(manifest, predictions, files)
     accelerator.end_training()
-
-
-def find_origins(arguments: argparse.Namespace, opened: Any, folds: Any) -> Origins:
-    """Check what the models start from, and find the rows they must not see."""
-    from competition.data.find import find_challenge
-    from competition.data.homology import homologous_rows
-    from competition.training.pretrained import require_unseen
-
-    record: dict[str, Any] = {}
-    excluded = None
-    if arguments.init is not None:
-        before = require_unseen(arguments.init, opened, folds, arguments.data)
-        record |= {"init": str(arguments.init), "init_digest": before["source_digest"]}
-    if arguments.exclude_homologs_of is not None:
-        other = find_challenge(arguments.exclude_homologs_of, arguments.data)
-        excluded = homologous_rows(opened, other)
-        record |= {"exclude_homologs_of": arguments.exclude_homologs_of, "excluded_digest": other.digest}
-        print(f"excluded   {excluded.sum():,} training rows, homologs of rows of {other.declaration.name}")
-    return Origins(record, excluded)
-
-
-def submit(path: Path, opened: Any, predictions: Any, manifest: Any) -> Any:
-    """Write the submission and its manifest, have it scored and renew the board.
-
-    A challenge without a test set has no CSV; its manifest stands on the board with the out-of-fold score.
-    """
-    from competition.board.views import write_leaderboard
-    from competition.data.challenge import target_names, test_ids
-    from competition.judging.answers import has_answers
-    from competition.judging.manifest import read_manifest, write_manifest
-    from competition.judging.record import score_submission
-    from competition.judging.submission import write_submission
-
-    if opened.test is None:
-        manifest = write_manifest(path, manifest)
-    else:
-        ids, targets = test_ids(opened), target_names(opened.declaration)
-        manifest = write_submission(path, ids, predictions.test, targets, manifest)
-        if has_answers(opened) and not manifest.collapsed:
-            score_submission(path, opened)
-            manifest = read_manifest(path.with_suffix(".json"))
-    write_leaderboard(path.parents[1])
-    return manifest
 
 
 if __name__ == "__main__":

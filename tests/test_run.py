@@ -420,17 +420,17 @@ def test_fine_tuning_starts_each_fold_from_the_weights_of_the_same_fold(two_chal
         assert all((end - start).norm() < (end - other["first.weight"]).norm() for other in others)
 
 
-def test_a_model_that_saw_relatives_of_what_it_will_predict_is_refused(two_challenges, capsys):
+def test_a_model_that_saw_homologs_of_what_it_will_predict_is_refused(two_challenges, capsys):
     home = two_challenges
     assert run_on(home, "large", "before") == 0
     before = str(folder_of(home, "large", "before"))
     assert run_on(home, "small", "after", "--init", before) == 2
     message = capsys.readouterr().err
-    assert "was trained on relatives of" in message and "--exclude-homologs-of small" in message
+    assert "was trained on homologs of" in message and "--exclude-homologs-of small" in message
     assert not folder_of(home, "small", "after").exists()
 
 
-def test_rows_kept_out_are_trained_on_by_no_model(two_challenges):
+def test_excluded_rows_are_trained_on_by_no_model(two_challenges):
     home = two_challenges
     for run_id, more in (("all", ()), ("fewer", ("--exclude-homologs-of", "small"))):
         assert run_on(home, "large", run_id, *more) == 0

@@ -91,7 +91,7 @@ def _memorise(
         loss = Network(model).loss(model(**without_target(batch)), batch)
         if not torch.isfinite(loss) or step - improved > PATIENCE:
             return
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         if step % STEPS_BETWEEN_LOOKS == 0:

@@ -93,7 +93,7 @@ def check_mean_loss(subject: Subject) -> str:
 
 def check_gradients(subject: Subject) -> str:
     assert subject.loss is not None
-    subject.loss.backward()
+    torch.autograd.backward(subject.loss)
     subject.loss = subject.outputs = None
     wanted = {name: value for name, value in subject.model.named_parameters() if value.requires_grad}
     if not wanted:

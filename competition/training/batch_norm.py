@@ -56,7 +56,8 @@ def batch_norm(
             running_var.lerp_((variance * count / (count - 1)).to(running_var.dtype), momentum)
     weight = torch.ones_like(mean) if weight is None else weight
     bias = torch.zeros_like(mean) if bias is None else bias
-    return _Normalise.apply(x, weight, bias, count, mean, variance, eps)
+    normalised: Tensor = _Normalise.apply(x, weight, bias, count, mean, variance, eps)
+    return normalised
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

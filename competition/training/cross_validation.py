@@ -75,7 +75,7 @@ def run_fold(job: Job, fold: int) -> None:
     np.save(folder / "oof.npy", oof)
     if test is not None:
         np.save(folder / "test.npy", test)
-    record |= {"fold": fold, "train_rows": len(train_rows), "held_rows": len(held_out)}
+    record |= {"fold": fold, "train_rows": len(train_rows), "held_out_rows": len(held_out)}
     record["collapsed"] = collapsed(oof, job.target)
     write_text(folder / "fold.json", json.dumps(record, indent=1) + "\n")
 

@@ -1,8 +1,6 @@
 """Start from the weights of another run, fold by fold, where they have not seen what they will predict."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,36 +11,34 @@ from competition.data.challenge import Challenge, open_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.homology import find_families
 from competition.training.fit import WEIGHTS
-from competition.training.runs import RECORD
+from competition.training.record import RunRecord
 
 
-def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -> dict[str, Any]:
+def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -> RunRecord:
     """Return the record of a run whose models may start those of these folds.
 
-    The model of a fold must not have been trained on a row, or a relative of a row, that it will predict:
-    one of that fold, or one of the test set. Raises InputError with an example where it has.
+    The model of a fold must not have been trained on a row that it will predict, one of that fold or of the
+    test set, nor on a homolog of one. Raises InputError with an example where it has.
     """
     record = _read_record(run, folds)
     source = _open_source(record, target, data)
     source_folds = fold_table(
         source.train, source.declaration, folds.num_folds, cache=source.folder / "cache"
     )
-    if source_folds.digest != record["fold_digest"]:
+    if source_folds.digest != record.fold_digest:
         raise InputError(f"{run} was trained on other folds than its challenge has now; train it again")
     if source.digest == target.digest:
         return record  # the same rows in the same folds
-    if record.get("excluded_digest") != target.digest:
+    if record.excluded_digest != target.digest:
         _compare(run, source, source_folds, target, folds)
     return record
 
 
-def _read_record(run: Path, folds: FoldTable) -> dict[str, Any]:
-    if not (run / RECORD).exists():
-        raise InputError(f"--init {run}: there is no {RECORD}; wanted the folder of a run, runs/.../<run id>")
-    record: dict[str, Any] = json.loads((run / RECORD).read_text())
-    if record["num_folds"] != folds.num_folds:
+def _read_record(run: Path, folds: FoldTable) -> RunRecord:
+    record = RunRecord.read(run)
+    if record.num_folds != folds.num_folds:
         raise InputError(
-            f"--init {run} has {record['num_folds']} folds; wanted {folds.num_folds}, a model for each fold"
+            f"--init {run} has {record.num_folds} folds; wanted {folds.num_folds}, a model for each fold"
         )
     for fold in range(folds.num_folds):
         if not (run / f"fold{fold}" / "fold.json").exists():
@@ -50,14 +46,14 @@ def _read_record(run: Path, folds: FoldTable) -> dict[str, Any]:
     return record
 
 
-def _open_source(record: dict[str, Any], target: Challenge, data: Path) -> Challenge:
-    if record["challenge_digest"] == target.digest:
+def _open_source(record: RunRecord, target: Challenge, data: Path) -> Challenge:
+    if record.challenge_digest == target.digest:
         return target
-    source = open_challenge(data / record["challenge"])
-    if source.digest != record["challenge_digest"]:
+    source = open_challenge(data / record.challenge)
+    if source.digest != record.challenge_digest:
         raise InputError(
             f"{source.folder} is not the challenge that the run was trained on; wanted sha256 "
-            f"{record['challenge_digest'][:12]}..., got {source.digest[:12]}..."
+            f"{record.challenge_digest[:12]}..., got {source.digest[:12]}..."
         )
     return source
 
@@ -65,19 +61,19 @@ def _open_source(record: dict[str, Any], target: Challenge, data: Path) -> Chall
 def _compare(
     run: Path, source: Challenge, source_folds: FoldTable, target: Challenge, folds: FoldTable
 ) -> None:
-    """Raise InputError where a fold's model was trained on a relative of a row that it will predict."""
-    families = find_families(source, target)
+    """Raise InputError where a fold's model was trained on a homolog of a row that it will predict."""
+    clusters = find_families(source, target)
     for fold in range(folds.num_folds):
-        trained = families.source[source_folds.fold != fold]
-        for part, own in (("training", families.train[folds.fold == fold]), ("test", families.test)):
+        trained = clusters.source[source_folds.fold != fold]
+        for part, own in (("training", clusters.train[folds.fold == fold]), ("test", clusters.test)):
             seen = np.isin(own, trained)
             if seen.any():
                 rows = np.flatnonzero(folds.fold == fold) if part == "training" else np.arange(len(own))
                 store = target.train if part == "training" else target.test
                 assert store is not None
-                other = np.flatnonzero((families.source == own[seen][0]) & (source_folds.fold != fold))[0]
+                other = np.flatnonzero((clusters.source == own[seen][0]) & (source_folds.fold != fold))[0]
                 raise InputError(
-                    f"--init {run}: the model of fold {fold} was trained on relatives of {int(seen.sum()):,} "
+                    f"--init {run}: the model of fold {fold} was trained on homologs of {int(seen.sum()):,} "
                     f"{part} rows that it is to predict, such as row {source.train.rows['id'][other]!r} of "
                     f"{source.declaration.name!r} for {store.rows['id'][rows[seen][0]]!r}; "
                     f"train it with --exclude-homologs-of {target.declaration.name}"

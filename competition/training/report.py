@@ -18,26 +18,27 @@ from competition.data.folds import FoldTable
 from competition.judging.manifest import Manifest, declare
 from competition.metrics.registry import fitting
 from competition.training.cross_validation import Predictions
+from competition.training.record import RunRecord
 from competition.training.runs import Run
 from competition.training.solution import describe
 
 SHOWN = ("pearson", "spearman", "mse", "r2")
 
 
-def announce(record: Mapping[str, Any], changes: Mapping[str, Any], opened: Challenge, folder: Path) -> None:
+def announce(record: RunRecord, changes: Mapping[str, Any], opened: Challenge, folder: Path) -> None:
     """Print what is about to run: data, recipe, machine and where the files go."""
-    rows = f"{len(opened.train):,} training rows in {record['num_folds']} folds"
+    rows = f"{len(opened.train):,} training rows in {record.num_folds} folds"
     test = f", {len(opened.test):,} test rows" if opened.test is not None else ""
     print(f"challenge  {opened.declaration.name}: {rows}{test}")
-    print(f"solution   {record['solution']}: {describe(changes)}")
-    print(f"machine    {record['device']}, precision {record['precision']}")
-    for warning in record["warnings"]:
+    print(f"solution   {record.solution}: {describe(changes)}")
+    print(f"machine    {record.device}, precision {record.precision}")
+    for warning in record.warnings:
         print(f"warning    {warning}")
     print(f"run        {folder}", flush=True)
 
 
 def make_manifest(
-    record: Mapping[str, Any], run: Run, opened: Challenge, folds: FoldTable, predictions: Predictions
+    record: RunRecord, run: Run, opened: Challenge, folds: FoldTable, predictions: Predictions
 ) -> Manifest:
     """Return what the board needs to know of a finished run; the test scores come later, from the scorer."""
     target = np.asarray(opened.train.target)
@@ -45,7 +46,7 @@ def make_manifest(
     seconds = sum(fold["train_seconds"] for fold in predictions.folds)
     names = {field.name for field in dataclasses.fields(Manifest)}
     return Manifest(
-        **{name: value for name, value in record.items() if name in names},
+        **{name: value for name, value in vars(record).items() if name in names},
         run=run.id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         train_digest=opened.declaration.train_digest,
@@ -103,11 +104,13 @@ def _fold_table(manifest: Manifest, predictions: Predictions) -> Table:
     scores = manifest.fold_scores
     for fold, record in enumerate(predictions.folds):
         values = [f"{scores[name][fold]:.4f}" for name in SHOWN]
-        table.add_row(f"fold {fold}", f"{record['held_rows']:,}", *values, duration(record["train_seconds"]))
+        table.add_row(
+            f"fold {fold}", f"{record['held_out_rows']:,}", *values, duration(record["train_seconds"])
+        )
     table.add_section()
     spread = [f"{np.mean(scores[name]):.4f} ± {np.std(scores[name], ddof=1):.4f}" for name in SHOWN]
     table.add_row("mean ± sd", "", *spread, "")
-    total = sum(record["held_rows"] for record in predictions.folds)
+    total = sum(record["held_out_rows"] for record in predictions.folds)
     table.add_row("all rows", f"{total:,}", *(f"{manifest.oof[name]:.4f}" for name in SHOWN), "")
     return table
 

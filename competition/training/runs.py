@@ -1,6 +1,5 @@
 """A run folder: everything needed to repeat, resume or check one run."""
 
-import dataclasses
 import fcntl
 import hashlib
 import json
@@ -12,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +21,11 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from competition.base.errors import InputError, resumable
-from competition.base.files import write_text
 from competition.data.challenge import Challenge
 from competition.training.processes import device_name
+from competition.training.record import RECORD, RunRecord, is_finished, require_unfinished
 from competition.training.solution import Solution
 
-RECORD, FINISHED = "run.json", "finished.json"
 PACKAGES = (
     "torch",
     "numpy",
@@ -37,19 +36,6 @@ PACKAGES = (
     "optuna",
     "timm",
     "safetensors",
-)
-# What a resumed run must share with its beginning; anything else would make it another run.
-IDENTITY = (
-    "challenge_digest",
-    "source_digest",
-    "config",
-    "seed",
-    "num_folds",
-    "fold_digest",
-    "init",
-    "excluded_digest",
-    "num_processes",
-    "precision",
 )
 
 
@@ -63,7 +49,7 @@ class Run(NamedTuple):
 @contextmanager
 def open_run(
     parent: Path,
-    record: dict[str, Any],
+    record: RunRecord,
     solution: Solution,
     accelerator: Accelerator,
     *,
@@ -87,28 +73,28 @@ def open_run(
 
 def make_record(
     solution: Solution, opened: Challenge, config: Any, accelerator: Accelerator, **settings: Any
-) -> dict[str, Any]:
-    """Return what a run was begun with: its identity, its settings and its surroundings."""
-    return {
-        "challenge": opened.declaration.name,
-        "challenge_digest": opened.digest,
-        "solution": solution.name,
-        "source_digest": solution.digest,
-        "config": dataclasses.asdict(config),
+) -> RunRecord:
+    """Return what a run is begun with."""
+    return RunRecord(
+        challenge=opened.declaration.name,
+        challenge_digest=opened.digest,
+        solution=solution.name,
+        source_digest=solution.digest,
+        config=asdict(config),
+        num_processes=accelerator.num_processes,
+        precision=accelerator.mixed_precision,
+        device=device_name(accelerator),
+        command=command_line(),
+        versions=versions(),
+        git_commit=git_commit(),
         **settings,
-        "command": command_line(),
-        "num_processes": accelerator.num_processes,
-        "precision": accelerator.mixed_precision,
-        "device": device_name(accelerator),
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
+    )
 
 
-def start(parent: Path, record: dict[str, Any], solution: Solution, run_id: str | None) -> Path:
+def start(parent: Path, record: RunRecord, solution: Solution, run_id: str | None) -> Path:
     """Make a new run folder with its record and a copy of the solution's source."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    salt = hashlib.sha256(json.dumps([record, stamp, os.getpid()], default=str).encode()).hexdigest()
+    salt = hashlib.sha256(json.dumps([asdict(record), stamp, os.getpid()], default=str).encode()).hexdigest()
     folder = parent / (run_id or f"{stamp}-{salt[:6]}")
     try:
         folder.mkdir(parents=True)
@@ -120,42 +106,29 @@ def start(parent: Path, record: dict[str, Any], solution: Solution, run_id: str 
         copy = folder / "source" / path.relative_to(solution.folder)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    record.write(folder)
     return folder
 
 
-def finish(folder: Path, submission: Path) -> None:
-    """Note that a run is finished, and where its submission is: the last thing that is done for it."""
-    write_text(folder / FINISHED, json.dumps({"submission": str(submission)}) + "\n")
-
-
-def require_unfinished(folder: Path) -> None:
-    if (folder / FINISHED).exists():
-        submission = json.loads((folder / FINISHED).read_text())["submission"]
-        raise InputError(
-            f"{folder} is finished; its submission is {submission}. Leave --resume away to train again"
-        )
-
-
-def find(parent: Path, record: dict[str, Any], run_id: str) -> Path:
+def find(parent: Path, record: RunRecord, run_id: str) -> Path:
     """Return the folder of a run to resume, after checking that it would be the same run."""
     if not run_id:
         return newest_unfinished(parent, record)
     folder = parent / run_id
     if not (folder / RECORD).exists():
         raise InputError(f"{folder} holds no run; wanted one of: {', '.join(_runs(parent)) or 'none there'}")
-    if misfit := find_misfit(folder, record):
+    if misfit := RunRecord.read(folder).misfit(record):
         raise InputError(f"{folder} {misfit}; start a new run instead")
     return folder
 
 
-def newest_unfinished(parent: Path, record: dict[str, Any]) -> Path:
+def newest_unfinished(parent: Path, record: RunRecord) -> Path:
     """Return the folder of the newest run that is not finished and was begun by the same command."""
     misfits = []
     for folder in (parent / run_id for run_id in reversed(_runs(parent))):
-        if (folder / FINISHED).exists():
+        if is_finished(folder):
             continue
-        misfit = find_misfit(folder, record)
+        misfit = RunRecord.read(folder).misfit(record)
         if misfit is None:
             return folder
         misfits.append(f"{folder.name} {misfit}")
@@ -165,25 +138,9 @@ def newest_unfinished(parent: Path, record: dict[str, Any]) -> Path:
     )
 
 
-def find_misfit(folder: Path, record: dict[str, Any]) -> str | None:
-    """Say in what a run differs from the one that a command would start; None where it is the same run."""
-    before, now = json.loads((folder / RECORD).read_text()), json.loads(json.dumps(record))
-    for name in IDENTITY:
-        if before.get(name) != now.get(name):
-            return f"was begun with another {name}: {_brief(before.get(name), now.get(name))}"
-    return None
-
-
 def _runs(parent: Path) -> list[str]:
     found = [path.parent for path in parent.glob(f"*/{RECORD}")]
     return [path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))]
-
-
-def _brief(before: Any, now: Any) -> str:
-    if isinstance(before, dict) and isinstance(now, dict):
-        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        return ", ".join(f"{name} {before.get(name)} then, {now.get(name)} now" for name in names)
-    return f"{str(before)[:16]} then, {str(now)[:16]} now"
 
 
 def lock_folder(folder: Path) -> TextIO:

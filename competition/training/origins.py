@@ -1,0 +1,40 @@
+"""What the models of a run start from besides the challenge: other weights, and rows they must not see."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from competition.data.challenge import Challenge
+from competition.data.find import find_challenge
+from competition.data.folds import FoldTable
+from competition.data.homology import homologous_rows
+from competition.training.pretrained import require_unseen
+
+
+class Origins(NamedTuple):
+    """For the record of a run, and the training rows (N,) bool that no model is trained on."""
+
+    record: dict[str, str]
+    excluded: np.ndarray | None
+
+    def count(self, rows: int) -> int:
+        """Return how many of the training rows are left."""
+        return rows if self.excluded is None else rows - int(self.excluded.sum())
+
+
+def find_origins(
+    opened: Challenge, folds: FoldTable, data: Path, *, init: Path | None, exclude_homologs_of: str | None
+) -> Origins:
+    """Check what the models start from, and find the rows they must not see."""
+    record: dict[str, str] = {}
+    excluded = None
+    if init is not None:
+        before = require_unseen(init, opened, folds, data)
+        record |= {"init": str(init), "init_digest": before.source_digest}
+    if exclude_homologs_of is not None:
+        other = find_challenge(exclude_homologs_of, data)
+        excluded = homologous_rows(opened, other)
+        record |= {"exclude_homologs_of": exclude_homologs_of, "excluded_digest": other.digest}
+        print(f"excluded   {excluded.sum():,} training rows, homologs of rows of {other.declaration.name}")
+    return Origins(record, excluded)
