@@ -18,7 +18,7 @@ import numpy as np
 from competition.base.errors import InputError, exit_status
 from competition.blending.members import Members
 from competition.blending.moments import with_rank_mean
-from competition.blending.nested import choose, judge
+from competition.blending.nested import choose, compare_blends
 from competition.judging.manifest import Manifest
 
 FEWEST_ROWS = 100
@@ -58,8 +58,8 @@ def measure(options: argparse.Namespace) -> None:
         )
     members = simulate(options.members, options.rows)
     started = time.perf_counter()
-    verdict = judge("pearson", with_rank_mean(members.oof), members.truth, members.fold)
-    chosen, smallest = choose(verdict, "auto"), verdict.smallest
+    comparison = compare_blends("pearson", with_rank_mean(members.oof), members.truth, members.fold)
+    chosen, smallest = choose(comparison, "auto"), comparison.smallest
     kit = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{options.members} members x {options.rows:,} rows, peak {peak:.1f} GB")

@@ -1,4 +1,4 @@
-"""Compare two submissions on the same rows: which is better, how surely, and where they disagree.
+"""Compare two submissions on the same rows: which is better, by how much, and where they disagree.
 
     python -m competition.compare submissions/promoters/a.csv submissions/promoters/b.csv
 
@@ -24,8 +24,8 @@ from competition.base.files import file_digest
 from competition.data.challenge import Challenge, target_names
 from competition.data.find import find_challenge
 from competition.data.tokens import decode
-from competition.judging.answers import Answers, count_look, read_answers
-from competition.judging.bootstrap import bayes_factor, interval, spell_tie, surely_better
+from competition.judging.answers import Answers, count_private_evaluation, read_answers
+from competition.judging.bootstrap import bayes_factor, describe_tie, interval, significantly_better
 from competition.judging.formats import read_predictions
 from competition.judging.scoring import USAGES, match, report_array
 from competition.judging.uncertainty import known, notes, resample_scores
@@ -52,7 +52,7 @@ def compare(answers: Answers, first: np.ndarray, second: np.ndarray, usage: str)
         values = [report[score.name] for report in reports]
         gain = sign * (values[1] - values[0])
         leader, lead = ("B", gains) if gain >= 0 else ("A", -gains)
-        better = leader if surely_better(lead, answers.declaration.tie_bayes_factor) else ""
+        better = leader if significantly_better(lead, answers.declaration.tie_bayes_factor) else ""
         lines.append((score.name, *values, gain, *interval(gains), bayes_factor(lead), better))
     columns = ["score", "A", "B", "gain of B", "low", "high", "Bayes factor", "better"]
     return pd.DataFrame(lines, columns=columns)
@@ -116,15 +116,17 @@ def _run(options: argparse.Namespace) -> None:
     console.print(f"B  {options.second}")
     console.print(f"{challenge.declaration.name}, {usage} answers")
     if usage != "public" and has["private"]:
-        evaluations = max([count_look(challenge.folder, file_digest(path)) for path in paths])
+        evaluations = max([count_private_evaluation(challenge.folder, file_digest(path)) for path in paths])
         console.print(f"counted as private-set evaluations, of which there were {evaluations:,} by now")
     console.print(_gains(lines))
     for note in notes(answers, usage):
         console.print(f"- {note}")
     primary = lines.iloc[0]
     better = {"A": "A is better than B", "B": "B is better than A"}
-    verdict = better.get(primary["better"], "the rows do not tell which is better")
-    console.print(f"{primary['score']}: {verdict} (a tie: {spell_tie(answers.declaration.tie_bayes_factor)})")
+    result = better.get(primary["better"], "neither is significantly better")
+    console.print(
+        f"{primary['score']}: {result} (a tie: {describe_tie(answers.declaration.tie_bayes_factor)})"
+    )
     console.print(_rows(disagreements(challenge, answers, first, second, usage, options.rows)))
 
 

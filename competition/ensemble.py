@@ -1,13 +1,13 @@
-"""Blend submissions into a better one, honestly: weights from out-of-fold predictions alone.
+"""Blend submissions: weights from out-of-fold predictions alone.
 
     python -m competition.ensemble promoters --top 5
     python -m competition.ensemble promoters --members submissions/promoters/a.csv submissions/promoters/b.csv
 
-Every way of weighting is judged by nested folds: the rows of a fold are blended by the weights that the other
+Every way of weighting is scored by nested folds: the rows of a fold are blended by the weights that the other
 folds choose. What it gains over the best member and over the plain mean is shown with the interval of 1,000
 resamples, and so is how few members do as well as the best blend. Of all ways and numbers of members the best
-one that is surely better than the plain mean is taken, else the plain mean (--take chooses otherwise). The
-result is a submission like any other; `python -m competition.submission verify` makes it again.
+one that is significantly better than the plain mean is taken, else the plain mean (--take chooses otherwise).
+The result is a submission like any other; `python -m competition.submission verify` makes it again.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from competition.base.errors import InputError, exit_status
 from competition.blending.blend import METHODS
 from competition.blending.members import Members, choose_files, read_members
 from competition.blending.moments import with_rank_mean
-from competition.blending.nested import Verdict, choose, judge
+from competition.blending.nested import BlendComparison, choose, compare_blends
 from competition.blending.submit import submit
 from competition.board.score_table import score_table
 from competition.board.views import write_leaderboard
@@ -65,76 +65,78 @@ def _run(options: argparse.Namespace) -> None:
     members = read_members(paths, challenge, options.runs)
     metric = challenge.declaration.primary.metric
     columns = with_rank_mean(members.oof)
-    verdict = judge(metric, columns, members.truth, members.fold, members.group)
-    chosen = choose(verdict, options.take)
+    comparison = compare_blends(metric, columns, members.truth, members.fold, members.group)
+    chosen = choose(comparison, options.take)
     wide = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(markup=False, highlight=False, width=wide)
-    console.print(_methods(verdict), _weights(members, verdict), _sizes(members, verdict))
-    console.print(_errors(members, verdict))
-    best, smallest = verdict.best, verdict.smallest
+    console.print(_methods(comparison), _weights(members, comparison), _sizes(members, comparison))
+    console.print(_errors(members, comparison))
+    best, smallest = comparison.best, comparison.smallest
     console.print(f"smallest within noise of the best ({best.method}): {smallest.method}")
     console.print(f"taken: {chosen.method}")
-    path = submit(options.submissions / name, challenge, members, chosen, verdict.judge.predict(chosen.lines))
+    path = submit(
+        options.submissions / name, challenge, members, chosen, comparison.scorer.predict(chosen.lines)
+    )
     if has_answers(challenge):
-        judged = score_submission(path, challenge)
-        console.print(score_table(judged, challenge.declaration.scores, f"{path.stem} on {name}"))
+        scored = score_submission(path, challenge)
+        console.print(score_table(scored, challenge.declaration.scores, f"{path.stem} on {name}"))
     write_leaderboard(options.submissions)
     console.print(f"submission {path}", soft_wrap=True)
 
 
-def _methods(verdict: Verdict) -> Table:
+def _methods(comparison: BlendComparison) -> Table:
     names = (
         "way",
-        f"{verdict.judge.metric}, in sample",
+        f"{comparison.scorer.metric}, in sample",
         "nested folds",
         "over the best member",
         "over the plain mean",
     )
     table = Table(*names, box=box.SIMPLE_HEAD)
-    for blend in verdict.blends:
-        others = (verdict.best_single, verdict.blends[0].nested)
-        gains = [_spell(verdict.gain(other, blend.nested)) for other in others]
+    for blend in comparison.blends:
+        others = (comparison.best_single, comparison.blends[0].nested)
+        gains = [_format_gain(comparison.gain(other, blend.nested)) for other in others]
         table.add_row(blend.method, f"{blend.in_sample:.4f}", f"{blend.nested.value:.4f}", *gains)
     return table
 
 
-def _spell(gain: Gain) -> str:
+def _format_gain(gain: Gain) -> str:
     return f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
-def _weights(members: Members, verdict: Verdict) -> Table:
-    weighted = [blend for blend in verdict.blends if not blend.line.weights[-1]]
+def _weights(members: Members, comparison: BlendComparison) -> Table:
+    weighted = [blend for blend in comparison.blends if not blend.line.weights[-1]]
     table = Table("member", *(blend.method for blend in weighted), title="weights", box=box.SIMPLE_HEAD)
     for number, name in enumerate(members.names):
         table.add_row(name, *(f"{blend.line.weights[number]:.3f}" for blend in weighted))
     return table
 
 
-def _sizes(members: Members, verdict: Verdict) -> Table:
+def _sizes(members: Members, comparison: BlendComparison) -> Table:
     """Show what each further member brings, the mean or by least squares, whichever is better."""
     names = (
         "blend",
         "adds",
-        f"nested {verdict.judge.metric}",
-        f"over {verdict.best.method}",
+        f"nested {comparison.scorer.metric}",
+        f"over {comparison.best.method}",
         "over the plain mean",
     )
     table = Table(*names, title="how many are needed", box=box.SIMPLE_HEAD)
     known = np.zeros(len(members.manifests), dtype=bool)
-    for blend in verdict.growing[:SHOWN_SIZES]:
+    for blend in comparison.growing[:SHOWN_SIZES]:
         taken = blend.line.weights[:-1] > 0
-        others = (verdict.best.nested, verdict.blends[0].nested)
-        gains = [_spell(verdict.gain(other, blend.nested)) for other in others]
+        others = (comparison.best.nested, comparison.blends[0].nested)
+        gains = [_format_gain(comparison.gain(other, blend.nested)) for other in others]
         added = [name for name, new in zip(members.names, taken & ~known, strict=True) if new]
         table.add_row(blend.method, ", ".join(added) or "-", f"{blend.nested.value:.4f}", *gains)
         known |= taken
     return table
 
 
-def _errors(members: Members, verdict: Verdict) -> Table:
+def _errors(members: Members, comparison: BlendComparison) -> Table:
     names = [manifest.solution for manifest in members.manifests]
     table = Table("", *names, title="correlation of errors", box=box.SIMPLE_HEAD)
-    for name, row in zip(names, verdict.errors, strict=True):
+    for name, row in zip(names, comparison.errors, strict=True):
         table.add_row(name, *(f"{value:.2f}" for value in row))
     return table
 

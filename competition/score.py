@@ -23,11 +23,11 @@ from competition.board.score_table import score_table
 from competition.board.views import write_leaderboard
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.data.find import find_challenge
-from competition.judging.answers import count_look, read_answers
+from competition.judging.answers import count_private_evaluation, read_answers
 from competition.judging.external import digest_of, enter
 from competition.judging.formats import read_predictions
 from competition.judging.record import score_submission
-from competition.judging.scoring import USAGES, Judgement, judge, match
+from competition.judging.scoring import USAGES, Scored, match, score_with_intervals
 from competition.judging.submission import align
 
 PIPED_WIDTH = 160  # where there is no terminal
@@ -55,36 +55,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     challenge = find_challenge(options.challenge or options.file.resolve().parent.name, options.data)
-    judged = _record(options, challenge) if options.record or options.team else _score(options, challenge)
-    report = judged.report
+    scored = _record(options, challenge) if options.record or options.team else _score(options, challenge)
+    report = scored.report
     if options.json:
-        found = {**report._asdict(), "intervals": judged.intervals, "notes": judged.notes}
+        found = {**report._asdict(), "intervals": scored.intervals, "notes": scored.notes}
         print(json.dumps(found, indent=2))
         return
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     title = f"{options.file} on {challenge.declaration.name}"
-    console.print(score_table(judged, challenge.declaration.scores, title))
+    console.print(score_table(scored, challenge.declaration.scores, title))
     for usage, reasons in report.absent.items():
         for name, reason in reasons.items():
             console.print(f"- {usage} {name} has no value: {reason}", highlight=False)
             if not report.scores[usage]:
                 break  # nothing of this usage is known: once is enough
-    for note in judged.notes:
+    for note in scored.notes:
         console.print(f"- {note}")
 
 
-def _score(options: argparse.Namespace, challenge: Challenge) -> Judgement:
+def _score(options: argparse.Namespace, challenge: Challenge) -> Scored:
     answers = read_answers(challenge)
     frame = read_predictions(options.file, challenge)
     prediction = match(answers, frame, options.usage)
-    judged = judge(answers, prediction, USAGES if options.usage == "all" else [options.usage])
-    if judged.report.scores.get("private"):
+    scored = score_with_intervals(answers, prediction, USAGES if options.usage == "all" else [options.usage])
+    if scored.report.scores.get("private"):
         whole = align(frame, test_ids(challenge), target_names(challenge.declaration))
-        count_look(challenge.folder, digest_of(whole, challenge))
-    return judged
+        count_private_evaluation(challenge.folder, digest_of(whole, challenge))
+    return scored
 
 
-def _record(options: argparse.Namespace, challenge: Challenge) -> Judgement:
+def _record(options: argparse.Namespace, challenge: Challenge) -> Scored:
     """Score a submission into its manifest, or make one of predictions from outside and renew the board."""
     if options.usage != "all" or not options.record:
         raise InputError(
@@ -95,10 +95,10 @@ def _record(options: argparse.Namespace, challenge: Challenge) -> Judgement:
         _require_manifest(options.file)
         return score_submission(options.file, challenge)
     path = enter(options.file, challenge, options.team, options.submissions)
-    judged = score_submission(path, challenge)
+    scored = score_submission(path, challenge)
     write_leaderboard(options.submissions)
     print(f"submission {path}", file=sys.stderr if options.json else sys.stdout)
-    return judged
+    return scored
 
 
 def _require_manifest(path: Path) -> None:

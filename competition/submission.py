@@ -24,7 +24,7 @@ from competition.judging.submission import (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check a submission, export it for another judge, or verify it against its weights.
+    """Check a submission, export it to another format, or verify it against its weights.
 
     check lists every problem and exits with 1 where there is one. verify predicts again from the weights of
     the run (of an ensemble: of its members, which it blends again) and exits with 1 where the file differs.
@@ -49,8 +49,8 @@ def _check(options: argparse.Namespace, challenge: Challenge) -> int:
     problems = check_submission(options.file, challenge)
     for problem in problems:
         print(f"- {problem}")
-    verdict = f"refused: {count_of(len(problems), 'problem')}" if problems else "can be scored"
-    print(f"{options.file}: {verdict}")
+    outcome = f"refused: {count_of(len(problems), 'problem')}" if problems else "can be scored"
+    print(f"{options.file}: {outcome}")
     return 1 if problems else 0
 
 
@@ -67,10 +67,10 @@ def _verify(options: argparse.Namespace, challenge: Challenge) -> int:
     from competition.blending.verify import verify  # torch takes seconds
 
     agree = True
-    for verdict in verify(options.file, challenge, options.runs, read_submission):
-        agrees = "agrees with" if verdict.ok else "DIFFERS from"
-        print(f"{verdict.file} {agrees} {verdict.source}: largest difference {verdict.difference:.3g}")
-        agree &= verdict.ok
+    for verified in verify(options.file, challenge, options.runs, read_submission):
+        agrees = "agrees with" if verified.ok else "DIFFERS from"
+        print(f"{verified.file} {agrees} {verified.source}: largest difference {verified.difference:.3g}")
+        agree &= verified.ok
     return 0 if agree else 1
 
 

@@ -141,7 +141,7 @@ def test_public_answers_are_compared_by_unless_private_ones_are_asked_for_which_
         write(tmp_path / f"{name}.csv", answers, answers.truth + each, "expression")
         for name, each in zip("abc", noise, strict=True)
     )
-    log = folder / "private" / "looks.log"
+    log = folder / "private" / "evaluations.log"
 
     def run(*words: str) -> str:
         assert main([*words, "--challenge", str(folder), "--rows", "60"]) == 0

@@ -98,8 +98,8 @@ def _check_range(columns: np.ndarray, truth: np.ndarray, middle: np.ndarray) -> 
 
 
 def _chunks(fold: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Return the chunk (N,) of every row: groups are dealt at random to the chunks of their fold."""
+    """Return the chunk (N,) of every row: groups are assigned at random to the chunks of their fold."""
     _, first, unit = np.unique(group, return_index=True, return_inverse=True)
     num_folds = int(fold.max()) + 1
-    dealt = np.random.default_rng(0).permutation(len(first)) % max(1, CHUNKS // num_folds)
-    return dealt[unit] * num_folds + fold
+    assigned = np.random.default_rng(0).permutation(len(first)) % max(1, CHUNKS // num_folds)
+    return assigned[unit] * num_folds + fold

@@ -1,4 +1,4 @@
-"""Judge blends by nested folds: the rows of a fold are blended by what the other folds choose."""
+"""Score blends by nested folds: the rows of a fold are blended by what the other folds choose."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -22,14 +22,14 @@ from competition.judging.bootstrap import RESAMPLES, Gain, draw_counts, resample
 from competition.metrics.registry import METRICS
 
 
-class Judged(NamedTuple):
+class NestedScore(NamedTuple):
     """A metric of out-of-fold predictions, and its value in every resample, the same for all."""
 
     value: float
     draws: np.ndarray  # (R,)
 
 
-class Judge:
+class NestedScorer:
     """Scores blends fold by fold: by moments where the metric is made of them, by the rows otherwise."""
 
     def __init__(
@@ -44,8 +44,8 @@ class Judge:
         self.moments = gather(columns, truth, fold, group)
         self.counts = np.concatenate(list(draw_counts(len(self.moments.fold), name="chunks")))
 
-    def __call__(self, lines: Sequence[Line]) -> Judged:
-        """Judge predictions that each fold's line makes for its rows."""
+    def __call__(self, lines: Sequence[Line]) -> NestedScore:
+        """Score predictions that each fold's line makes for its rows."""
         of_sums = METRICS[self.metric].of_sums
         if of_sums is None:
             return self._by_rows(self.predict(lines))
@@ -55,7 +55,7 @@ class Judge:
         offset = middle - self.moments.middle[:, -1]
         with np.errstate(divide="ignore", invalid="ignore"):
             value, drawn = (of_sums(offset, *np.moveaxis(each, -1, 0)) for each in (parts.sum(0), draws))
-        return Judged(float(np.mean(value)), np.mean(drawn, axis=-1))
+        return NestedScore(float(np.mean(value)), np.mean(drawn, axis=-1))
 
     def predict(self, lines: Sequence[Line]) -> np.ndarray:
         """Return the predictions (N, T) that each fold's line makes for its rows."""
@@ -65,10 +65,10 @@ class Judge:
             predictions[rows] = line(self.columns[:, rows])
         return predictions
 
-    def _by_rows(self, predictions: np.ndarray) -> Judged:
+    def _by_rows(self, predictions: np.ndarray) -> NestedScore:
         value = METRICS[self.metric].function(self.truth, predictions)
         blocks = draw_counts(len(self.truth), group=self.group, resamples=RESAMPLES)
-        return Judged(value, resample(self.metric, self.truth, [predictions], blocks)[0])
+        return NestedScore(value, resample(self.metric, self.truth, [predictions], blocks)[0])
 
 
 def _middle(moments: Moments, lines: Sequence[Line]) -> np.ndarray:
@@ -108,21 +108,21 @@ class Blend(NamedTuple):
     line: Line  # by all folds
     lines: tuple[Line, ...]  # of each fold by the others
     in_sample: float
-    nested: Judged
+    nested: NestedScore
 
 
-class Verdict(NamedTuple):
-    """All ways of weighting, judged on the same resamples."""
+class BlendComparison(NamedTuple):
+    """All ways of weighting, scored on the same resamples."""
 
-    judge: Judge
+    scorer: NestedScorer
     blends: tuple[Blend, ...]  # the plain mean first
     growing: tuple[Blend, ...]  # mean or least squares of one member, of two, ... by what helps most
-    best_single: Judged
+    best_single: NestedScore
     errors: np.ndarray  # (M, M) correlation
 
-    def gain(self, over: Judged, of: Judged) -> Gain:
+    def gain(self, over: NestedScore, of: NestedScore) -> Gain:
         """Return by how much the second is better than the first, and its interval."""
-        sign = METRICS[self.judge.metric].sign
+        sign = METRICS[self.scorer.metric].sign
         return to_gain(sign * (of.value - over.value), sign * (of.draws - over.draws))
 
     @property
@@ -133,25 +133,27 @@ class Verdict(NamedTuple):
 
     @property
     def smallest(self) -> Blend:
-        """The blend of the fewest members that is not surely worse than the best."""
+        """The blend of the fewest members that is not significantly worse than the best."""
         best = self.best.nested
-        return next(each for each in (*self.growing, self.best) if not self.gain(each.nested, best).sure)
+        return next(
+            each for each in (*self.growing, self.best) if not self.gain(each.nested, best).significant
+        )
 
 
-def judge(
+def compare_blends(
     metric: str, columns: np.ndarray, truth: np.ndarray, fold: np.ndarray, group: np.ndarray | None = None
-) -> Verdict:
-    """Judge every way of weighting members and their rank mean, columns (M + 1, N, T), by nested folds.
+) -> BlendComparison:
+    """Score every way of weighting members and their rank mean, columns (M + 1, N, T), by nested folds.
 
     truth (N, T), fold (N,) from 0, group (N,) names of dependent rows.
     """
-    judged = Judge(metric, columns, truth, fold, group)
-    num_folds, count = judged.moments.num_folds, len(columns) - 1
+    scorer = NestedScorer(metric, columns, truth, fold, group)
+    num_folds, count = scorer.moments.num_folds, len(columns) - 1
     sign = METRICS[metric].sign
 
     def blend(name: str, method: Method) -> Blend:
-        line, lines = fit_line(judged.moments, method), nested_lines(judged.moments, method)
-        return Blend(name, line, tuple(lines), judged([line] * num_folds).value, judged(lines))
+        line, lines = fit_line(scorer.moments, method), nested_lines(scorer.moments, method)
+        return Blend(name, line, tuple(lines), scorer([line] * num_folds).value, scorer(lines))
 
     def blend_of_size(size: int) -> Blend:
         ways = {f"mean of {size}": mean_weights, f"least squares of {size}": least_squares}
@@ -159,24 +161,24 @@ def judge(
         return max(both, key=lambda each: sign * each.nested.value)
 
     no_shift = np.zeros(truth.shape[1])
-    singles = [judged([Line(row, no_shift)] * num_folds) for row in np.eye(count + 1)[:count]]
-    return Verdict(
-        judged,
+    singles = [scorer([Line(row, no_shift)] * num_folds) for row in np.eye(count + 1)[:count]]
+    return BlendComparison(
+        scorer,
         tuple(blend(name, method) for name, method in METHODS.items()),
         tuple(map(blend_of_size, range(1, count + 1))),
         max(singles, key=lambda each: sign * each.value),
-        error_correlation(judged.moments),
+        error_correlation(scorer.moments),
     )
 
 
-def choose(verdict: Verdict, wanted: str) -> Blend:
-    """Return the blend of a name; for auto the best one surely better than the plain mean, or that mean."""
+def choose(comparison: BlendComparison, wanted: str) -> Blend:
+    """Return the blend of a name; auto: the best that is significantly better than the mean, or the mean."""
     if wanted == "smallest":
-        return verdict.smallest
+        return comparison.smallest
     if wanted != "auto":
-        return next(blend for blend in verdict.blends if blend.method == wanted)
-    plain = verdict.blends[0]
-    blends = (*verdict.blends, *verdict.growing)
-    gains = [(verdict.gain(plain.nested, blend.nested), blend) for blend in blends]
-    sure = [(gain.value, blend) for gain, blend in gains if gain.sure]
-    return max(sure, key=lambda each: each[0], default=(0.0, plain))[1]
+        return next(blend for blend in comparison.blends if blend.method == wanted)
+    plain = comparison.blends[0]
+    blends = (*comparison.blends, *comparison.growing)
+    gains = [(comparison.gain(plain.nested, blend.nested), blend) for blend in blends]
+    significant = [(gain.value, blend) for gain, blend in gains if gain.significant]
+    return max(significant, key=lambda each: each[0], default=(0.0, plain))[1]

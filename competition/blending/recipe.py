@@ -34,7 +34,7 @@ class Recipe(NamedTuple):
         return self.line(with_rank_mean(predictions))
 
     def to_config(self) -> dict[str, Any]:
-        """Spell the recipe as the config of a manifest."""
+        """Write the recipe as the config of a manifest."""
         weights = self.line.weights.tolist()
         members = zip(self.members, weights[:-1], strict=True)
         return {

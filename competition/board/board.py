@@ -12,7 +12,7 @@ import numpy as np
 
 from competition.base.errors import InputError, one_of
 from competition.base.files import file_digest
-from competition.judging.bootstrap import RESAMPLES, spell_tie
+from competition.judging.bootstrap import RESAMPLES, describe_tie
 from competition.judging.manifest import Manifest, read_manifest
 from competition.judging.uncertainty import tiers, unpack
 
@@ -89,9 +89,9 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
         return Board(challenge, "", "", "", "", "", None, {}, (), tuple(broken))
     standard, basis = _standard(manifests, newest)
     declared, primary = standard.declared, _primary(standard)
-    judged = [_judge(manifest, standard, basis) for manifest in manifests]
-    judged.sort(key=lambda row: _order(row, primary["direction"]))
-    ranked = _ranked(judged, basis, declared, allowed=_kinds(declared))
+    placed = [_place(manifest, standard, basis) for manifest in manifests]
+    placed.sort(key=lambda row: _order(row, primary["direction"]))
+    ranked = _ranked(placed, basis, declared, allowed=_kinds(declared))
     return Board(
         challenge=challenge,
         score=primary["name"],
@@ -153,7 +153,7 @@ def _value(manifest: Manifest, primary: dict[str, Any], basis: str) -> float | N
     return manifest.scores.get(basis, {}).get(primary["name"])
 
 
-def _judge(manifest: Manifest, standard: Manifest, basis: str) -> Row:
+def _place(manifest: Manifest, standard: Manifest, basis: str) -> Row:
     value = _value(manifest, _primary(standard), basis)
     why = f"no {basis} score" if value is None else ""
     if value is not None and _build(manifest, basis) != _build(standard, basis):
@@ -170,7 +170,7 @@ def _order(row: Row, direction: str) -> tuple[Any, ...]:
 
 
 def _ranked(rows: Sequence[Row], basis: str, declared: dict[str, Any], allowed: set[str]) -> list[Row]:
-    """Give tiers to those that compete: what resamples of the test rows cannot tell apart shares one."""
+    """Give tiers to those that compete: those that tie by resamples of the test rows share one."""
     competing = [row for row in rows if row.value is not None and row.manifest.kind in allowed]
     found = tiers(
         [_draws(row, basis) for row in competing],
@@ -207,13 +207,13 @@ def caption(board: Board) -> str:
     """Say what a board ranks by and what its out-of-fold column holds."""
     better = "higher is better" if board.direction == "maximize" else "lower is better"
     return (
-        f"Ranked by {board.score} ({board.basis}), {better}; what {RESAMPLES:,} resamples of the test rows "
-        f"cannot tell from a tier's first shares its tier ({spell_tie(board.tie_bayes_factor)})"
+        f"Ranked by {board.score} ({board.basis}), {better}; a tier holds its best submission and those that "
+        f"tie with it ({describe_tie(board.tie_bayes_factor)}; {RESAMPLES:,} resamples of the test rows)"
         f"{_tie_break(board)}. "
-        "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold is "
-        f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: this one's, and how many "
-        "of the same solution and settings are here with the sd of their scores. Looks: how many "
-        "predictions had been scored on the private answers by then."
+        "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold: "
+        f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: the seed and, in brackets, "
+        "how many runs there are of the same solution and settings, with the sd of their scores. "
+        "Evaluations: private-set evaluations of this challenge by then."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a board says, line by line, as typed values: every view spells these and nothing else."""
+"""What a board says, line by line, as typed values: every view formats these and nothing else."""
 
 import statistics
 from collections import Counter
@@ -60,7 +60,7 @@ def _entry(row: Row, board: Board, settings: Mapping[str, Any]) -> Entry:
         manifest.kind, row.tier, manifest.solution, settings, row.value,
         parameters=manifest.num_parameters, train_seconds=manifest.train_seconds, device=manifest.device,
         rows_per_second=manifest.rows_per_second, seed=manifest.seed,
-        private_evaluations=manifest.looks, created=manifest.created, run=manifest.run,
+        private_evaluations=manifest.private_evaluations, created=manifest.created, run=manifest.run,
         collapsed=manifest.collapsed is not None, note=row.why,
     )  # fmt: skip
     return entry if entry.collapsed else entry._replace(**_scores(row, board), **_seeds(row, board))

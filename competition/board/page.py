@@ -5,7 +5,7 @@ from html import escape
 
 from competition.board.board import Board, caption, notes
 from competition.board.entries import Entry, entries
-from competition.board.views import COLUMNS, INTERVAL, Column, settings, spell
+from competition.board.views import COLUMNS, INTERVAL, Column, format_cell, settings
 
 MAIN = ("tier", "solution", "score")  # the fields that a phone shows, too; the score brings its interval
 WIDE = ("rescaled", "oof_mean", "public", "parameters", "train_seconds", "created")  # where there is room
@@ -152,7 +152,7 @@ def _body(
 
 
 def _cell(entry: Entry, column: Column, name: str, scale: tuple[float, float]) -> str:
-    inside = escape(spell(entry, column))
+    inside = escape(format_cell(entry, column))
     if column.field == "tier" and entry.tier is not None:
         inside = f'<span class="badge{" first" if entry.tier == 1 else ""}">{inside}</span>'
     elif column.field == "solution" and entry.run:
@@ -179,6 +179,6 @@ def _interval(entry: Entry, scale: tuple[float, float]) -> str:
 
 
 def _detail(entry: Entry, column: Column) -> str:
-    """Name and spell what unfolds; what has a column where there is room is left out there."""
+    """Name and format what unfolds; what has a column where there is room is left out there."""
     shown = ' class="shown"' if column.field in WIDE else ""
-    return f"<div{shown}><dt>{escape(column.heading)}</dt><dd>{escape(spell(entry, column))}</dd></div>"
+    return f"<div{shown}><dt>{escape(column.heading)}</dt><dd>{escape(format_cell(entry, column))}</dd></div>"

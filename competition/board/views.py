@@ -1,4 +1,4 @@
-"""A board for a terminal, as Markdown and as CSV: how its typed values are spelled for whom."""
+"""A board for a terminal, as Markdown and as CSV: how its typed values are formatted."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ HEADER = (
 )
 NONE = "-"
 EXPENDABLE = (
-    "device", "rows/s", "run", "date", "looks", "training", "parameters", "seeds", "public", "private",
+    "device", "rows/s", "run", "date", "evaluations", "training", "parameters", "seeds", "public", "private",
     "rescaled", "out-of-fold",
 )  # fmt: skip
 NAME_WIDTH = 36  # of a line of names or settings in a terminal; a third of a narrow one
@@ -31,16 +31,16 @@ INTERVAL = "95 %"
 
 
 class Column(NamedTuple):
-    """A column of a table: the field that it sorts by, and how an entry that has one is spelled."""
+    """A column of a table: the field that it sorts by, and the text of an entry that has one."""
 
     heading: str  # "" is the name of the score
     field: str
-    spell: Callable[[Entry], str]
+    text: Callable[[Entry], str]
     is_text: bool = False  # numbers stand on the right
 
 
-def _of(heading: str, field: str, spell: Callable[[Any], str], is_text: bool = False) -> Column:
-    return Column(heading, field, lambda entry: spell(getattr(entry, field)), is_text)
+def _of(heading: str, field: str, text: Callable[[Any], str], is_text: bool = False) -> Column:
+    return Column(heading, field, lambda entry: text(getattr(entry, field)), is_text)
 
 
 def _four(value: float) -> str:
@@ -70,7 +70,7 @@ COLUMNS = (
     _of("device", "device", str, is_text=True),
     _of("rows/s", "rows_per_second", short),
     Column("seeds", "seed", _seeds),
-    _of("looks", "private_evaluations", str),
+    _of("evaluations", "private_evaluations", str),
     _of("date", "created", lambda created: created[:10], is_text=True),
     _of("run", "run", str, is_text=True),
 )
@@ -88,13 +88,13 @@ def cells(board: Board) -> list[list[str]]:
 
 def _two_lines(entry: Entry, column: Column) -> str:
     below = settings(entry) if column.field == "solution" else ""
-    return f"{spell(entry, column)}\n{below}".rstrip("\n")
+    return f"{format_cell(entry, column)}\n{below}".rstrip("\n")
 
 
-def spell(entry: Entry, column: Column) -> str:
-    """Spell a cell; what is not known of a submission, or is no score of a control, is a dash."""
+def format_cell(entry: Entry, column: Column) -> str:
+    """Format a cell; what is not known of a submission, or is no score of a control, is a dash."""
     if getattr(entry, column.field) not in (None, ""):
-        return column.spell(entry)
+        return column.text(entry)
     if column.field == "tier":
         return place(entry)
     return NONE if entry.run or column.field in ("score", "rescaled") else ""
@@ -108,7 +108,7 @@ def place(entry: Entry) -> str:
 
 
 def settings(entry: Entry) -> str:
-    """Spell in one line the settings that tell an entry from others of its solution."""
+    """Format in one line the settings in which an entry differs from others of its solution."""
     return ", ".join(f"{name}={_setting(value)}" for name, value in entry.settings.items())
 
 
@@ -175,8 +175,8 @@ def to_csv(boards: Sequence[Board]) -> str:
     writer.writerow(["challenge", "scored_by", "basis", "direction", *Entry._fields])
     for board in boards:
         for entry in entries(board):
-            spelled = json.dumps(dict(entry.settings)) if entry.settings else ""
-            values = entry._replace(settings=spelled)  # type: ignore[arg-type]
+            text_of_settings = json.dumps(dict(entry.settings)) if entry.settings else ""
+            values = entry._replace(settings=text_of_settings)  # type: ignore[arg-type]
             writer.writerow([board.challenge, board.score, board.basis, board.direction, *values])
     return text.getvalue()
 

@@ -11,7 +11,7 @@ from competition.base import toml
 from competition.base.errors import InputError, one_of
 from competition.metrics.registry import METRICS
 
-KINDS = ("rows", "pairs")
+SUBSET_KINDS = ("rows", "pairs")
 # What an input may not be called, as the rows have it already.
 TAKEN = ("sequence", "length", "sequence_index", "target", "rows")
 
@@ -124,7 +124,7 @@ def _check(declaration: Declaration) -> None:
             raise InputError(f"{where}: an input cannot be called {name!r}; wanted another name")
     known = {"all", *declaration.subsets}
     for name, kind in declaration.subsets.items():
-        if kind not in KINDS:
+        if kind not in SUBSET_KINDS:
             raise InputError(f"{where}: subset {name!r} is of kind {kind!r}; wanted rows or pairs")
     for score in declaration.scores:
         if score.metric not in METRICS:
@@ -148,7 +148,7 @@ def _check(declaration: Declaration) -> None:
 
 
 def to_toml(declaration: Declaration) -> str:
-    """Spell a challenge as the text of challenge.toml."""
+    """Format a declaration as the text of challenge.toml."""
     document = {
         "name": declaration.name,
         "title": declaration.title,

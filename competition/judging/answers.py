@@ -44,12 +44,12 @@ class Answers:
     digest: str = ""  # of answers and subsets: scores on the same ones are comparable
 
 
-def count_look(folder: Path, digest: str) -> int:
-    """Note that the predictions of this sha256 were scored; return how many had been, this one included.
+def count_private_evaluation(folder: Path, digest: str) -> int:
+    """Count a private-set evaluation of the predictions of this sha256; return how many there were, with it.
 
     The same predictions again tell nothing new and are not counted twice.
     """
-    path = folder / "private" / "looks.log"
+    path = folder / "private" / "evaluations.log"
     with locked(path.parent):
         seen = path.read_text().splitlines() if path.exists() else []
         if digest not in seen:

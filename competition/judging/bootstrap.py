@@ -1,4 +1,4 @@
-"""Tell how sure a score or a difference is: scores over resamples of the rows, the same for everybody.
+"""Bootstrap a score or a difference of two: the same resamples of the rows for every submission.
 
 A resample draws as many rows (or groups of dependent rows) as there are, with replacement. It is kept as the
 number of times each row came (R, N), so a metric over it is a weighted metric: moments are matrix products,
@@ -20,12 +20,12 @@ BLOCK_CELLS = 500_000  # counts (resamples times rows) at a time: 4 MB, which ca
 
 
 class Gain(NamedTuple):
-    """By how much a second prediction is better than a first, the interval, and whether it surely is."""
+    """By how much a second prediction is better than a first; significant: its interval is above 0."""
 
     value: float
     low: float
     high: float
-    sure: bool
+    significant: bool
 
 
 def draw_counts(
@@ -68,7 +68,7 @@ def bayes_factor(gains: np.ndarray) -> float:
     return float(wins / losses) if losses else float("inf")
 
 
-def surely_better(gains: np.ndarray, tie_bayes_factor: float | None = None) -> bool:
+def significantly_better(gains: np.ndarray, tie_bayes_factor: float | None = None) -> bool:
     """Say whether gains (R,) of the better one over another, each of a resample, are no tie.
 
     They are one where their middle 95 % holds 0, or by a challenge's rule where their Bayes factor is small.
@@ -78,7 +78,7 @@ def surely_better(gains: np.ndarray, tie_bayes_factor: float | None = None) -> b
     return interval(gains)[0] > 0
 
 
-def spell_tie(tie_bayes_factor: float | None) -> str:
+def describe_tie(tie_bayes_factor: float | None) -> str:
     """Say what two submissions are that are a tie."""
     if tie_bayes_factor is not None:
         return f"Bayes factor under {tie_bayes_factor:g}"
@@ -87,7 +87,7 @@ def spell_tie(tie_bayes_factor: float | None) -> str:
 
 def to_gain(value: float, gains: np.ndarray) -> Gain:
     """Return the gain of this value with what its resamples (R,) say of it."""
-    return Gain(value, *interval(gains), surely_better(gains))
+    return Gain(value, *interval(gains), significantly_better(gains))
 
 
 def resample(

@@ -1,24 +1,28 @@
-"""Score what knows nothing of the sequences."""
+"""Score controls, which know nothing of the sequences."""
 
 import numpy as np
 
 from competition.judging.answers import Answers
 from competition.judging.scoring import report_array
 
-DEALS = 20  # of the second control, so that its own luck is small
-MEAN, DEALT = "mean of the training targets", "training targets dealt at random"
+REPEATS = 20  # of the label-permutation control, whose scores are averaged
+MEAN_PREDICTOR, PERMUTED_LABELS = "mean predictor", "label-permutation control"
 
 
 def score_controls(answers: Answers, target: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
-    """Score what knows nothing of the sequences, from training targets (N, T): control -> usage -> score.
+    """Score the controls of a challenge, from training targets (N, T): control -> usage -> score.
 
-    The mean of the targets has errors but no correlation; targets dealt at random, twenty times, have both.
+    The mean predictor, the mean of the training targets, has errors but no correlation. The label-permutation
+    control, which gives each row the targets of a random training row, has both.
     """
     count, rng = len(answers.ids), np.random.default_rng(0)
     middle = np.broadcast_to(target.mean(0), (count, target.shape[1]))
-    deals = [report_array(answers, rng.choice(target, count)).scores for _ in range(DEALS)]
-    dealt = {
-        usage: {name: float(np.mean([d[usage][name] for d in deals if name in d[usage]])) for name in scores}
-        for usage, scores in deals[0].items()
+    repeats = [report_array(answers, rng.choice(target, count)).scores for _ in range(REPEATS)]
+    permuted = {
+        usage: {
+            name: float(np.mean([each[usage][name] for each in repeats if name in each[usage]]))
+            for name in scores
+        }
+        for usage, scores in repeats[0].items()
     }
-    return {MEAN: report_array(answers, middle).scores, DEALT: dealt}
+    return {MEAN_PREDICTOR: report_array(answers, middle).scores, PERMUTED_LABELS: permuted}

@@ -130,7 +130,7 @@ def _with_headings(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.
     """Name the columns of a table by its first row, or by the challenge where that row holds values."""
     first, targets = table.iloc[0].tolist(), target_names(challenge.declaration)
     is_row = re.fullmatch(f"{NUMBER}|nan", first[-1]) or first[0] in test_ids(challenge)
-    if "id" in first or not (is_row or _spell(first[0]) in test_sequences(challenge)):
+    if "id" in first or not (is_row or _normalise(first[0]) in test_sequences(challenge)):
         return _take_headings(table, path)
     if table.shape[1] != 1 + len(targets):
         raise InputError(f"{path} has {table.shape[1]} columns; wanted an id and {', '.join(targets)}")
@@ -162,7 +162,7 @@ def _by_id(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.DataFram
     keys = [name for name in keys if table[name].map(_is_sequence).any()]
     known = pd.Series(ids).groupby(np.array(test_sequences(challenge), dtype=object), sort=False).agg(list)
     for key in keys:
-        if table[key].map(_spell).isin(known.index).any():
+        if table[key].map(_normalise).isin(known.index).any():
             return _expand(table, key, known)
     if keys:
         raise InputError(
@@ -176,7 +176,7 @@ def _is_sequence(text: object) -> bool:
     return isinstance(text, str) and re.fullmatch(f"[{LETTERS}U]{{4,}}", text.upper()) is not None
 
 
-def _spell(text: object) -> str:
+def _normalise(text: object) -> str:
     return str(text).strip().upper().replace("U", "T")
 
 
@@ -185,7 +185,7 @@ def _expand(table: pd.DataFrame, key: str, known: pd.Series) -> pd.DataFrame:
 
     A sequence of several test rows may come as often, with the same values: then each line tells of all.
     """
-    texts = table[key].map(_spell)
+    texts = table[key].map(_normalise)
     shared = texts.isin(known.index[known.str.len() > 1])
     once = ~(shared & table.assign(**{key: texts}).duplicated())
     table, texts = table[once], texts[once]

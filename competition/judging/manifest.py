@@ -13,7 +13,7 @@ from competition.base.errors import InputError, one_of
 from competition.base.files import locked, write_text
 from competition.data.declaration import Declaration
 
-KINDS = ("solution", "control", "ensemble")
+SUBMISSION_KINDS = ("solution", "control", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Manifest:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # usage -> score -> value; scorer's
     intervals: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # usage -> score -> low, high
     controls: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # name -> usage -> score
-    looks: int | None = None  # how many times the private answers had been looked at by then
+    private_evaluations: int | None = None  # different predictions scored on the private answers by then
     draws: dict[str, str] = field(default_factory=dict)  # usage -> primary score in each resample, packed
     collapsed: str | None = None  # why the predictions are no ranking of rows at all
     num_parameters: int | None = None
@@ -54,7 +54,7 @@ class Manifest:
     source_digest: str = ""  # of the solution's files
     fold_digest: str = ""
     init: str = ""  # the run whose weights each fold started from
-    exclude_homologs_of: str = ""  # the challenge whose relatives no model was trained on
+    exclude_homologs_of: str = ""  # the challenge whose homologs no model was trained on
     weights: dict[str, str] = field(default_factory=dict)  # file -> sha256
     csv_sha256: str = ""
     warnings: list[str] = field(default_factory=list)  # leaks of the challenge, a line each
@@ -62,8 +62,8 @@ class Manifest:
     extra: dict[str, Any] = field(default_factory=dict)  # keys written by another version of the kit
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise one_of("kind", self.kind, list(KINDS))
+        if self.kind not in SUBMISSION_KINDS:
+            raise one_of("kind", self.kind, list(SUBMISSION_KINDS))
 
 
 def declare(declaration: Declaration) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def declare(declaration: Declaration) -> dict[str, Any]:
 
 
 def to_json(manifest: Manifest) -> str:
-    """Spell a manifest as JSON; numbers keep their full precision."""
+    """Format a manifest as JSON; numbers keep their full precision."""
     document = dataclasses.asdict(manifest)
     document |= document.pop("extra")
     document["config"] = {name: _plain(value) for name, value in document["config"].items()}
@@ -91,7 +91,7 @@ def to_json(manifest: Manifest) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Spell what JSON has no form for: numbers of numpy as numbers, infinities and anything else as text."""
+    """Convert what JSON has no form for: numbers of numpy to numbers, all else to text."""
     if hasattr(value, "item"):
         return value.item()
     if value is None or isinstance(value, (bool, int, str, list, tuple, dict)):
@@ -130,8 +130,8 @@ def _manifest_faults(document: Mapping[str, Any]) -> list[str]:
             faults += [f"{item.name} is missing"] if required else []
         elif item.name != "extra" and not _fits(document[item.name], hints[item.name]):
             faults.append(f"{item.name} is {document[item.name]!r:.60}")
-    if not faults and document.get("kind", "solution") not in KINDS:
-        faults.append(f"kind is {document['kind']!r}; wanted {', '.join(KINDS)}")
+    if not faults and document.get("kind", "solution") not in SUBMISSION_KINDS:
+        faults.append(f"kind is {document['kind']!r}; wanted {', '.join(SUBMISSION_KINDS)}")
     return faults
 
 

@@ -23,8 +23,8 @@ from competition.metrics.registry import METRICS
 USAGES = ("public", "private", "all")
 
 
-class Judgement(NamedTuple):
-    """What one submission scored, and how sure that is."""
+class Scored(NamedTuple):
+    """What one submission scored, with the bootstrap of every score."""
 
     report: "Report"
     draws: dict[str, dict[str, np.ndarray]]  # usage -> score -> its value in every resample (1, R)
@@ -146,9 +146,9 @@ def score_rows(declaration: Declaration, truth: np.ndarray, prediction: np.ndarr
     }
 
 
-def judge(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Judgement:
+def score_with_intervals(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Scored:
     """Score predictions (N, T) in the order of the answers, and over resamples of them."""
     report = report_array(answers, prediction, usages)
     known = [usage for usage in usages if report.scores[usage]]
     draws = {usage: resample_scores(answers, [prediction], usage) for usage in known}
-    return Judgement(report, draws, [note for usage in known for note in notes(answers, usage)])
+    return Scored(report, draws, [note for usage in known for note in notes(answers, usage)])

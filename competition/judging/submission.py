@@ -183,7 +183,7 @@ def align(frame: pd.DataFrame, ids: pd.Index, targets: Sequence[str]) -> np.ndar
 
 
 def export(path: Path, challenge: Challenge, form: str) -> str:
-    """Return a submission in the form of another judge: one of FORMS; InputError where it does not fit."""
+    """Return a submission in another format, one of FORMS; InputError where it does not fit."""
     predictions, ids = read_submission(path, challenge), test_ids(challenge)
     names = target_names(challenge.declaration)
     if form == "kaggle":

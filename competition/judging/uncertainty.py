@@ -1,4 +1,4 @@
-"""How sure the scores of test predictions are: every declared score over the same resamples for everybody."""
+"""Bootstrap the scores of test predictions: every declared score, over the same resamples for all."""
 
 import base64
 from collections.abc import Sequence
@@ -9,7 +9,14 @@ import numpy as np
 from competition.data.declaration import Score
 from competition.data.groups import chain, components
 from competition.judging.answers import Answers, Subset
-from competition.judging.bootstrap import RESAMPLES, Weighted, draw_counts, interval, prepare, surely_better
+from competition.judging.bootstrap import (
+    RESAMPLES,
+    Weighted,
+    draw_counts,
+    interval,
+    prepare,
+    significantly_better,
+)
 from competition.metrics.registry import METRICS
 
 MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from
@@ -76,10 +83,10 @@ def _resample(
     empty = np.full((len(predictions), resamples), np.nan)
     if not keys or not len(unit.chosen):
         return dict.fromkeys(keys, empty)
-    judges = {key: _judge(answers, predictions, *key, unit, pairs) for key in keys}
+    scorers = {key: _scorer(answers, predictions, *key, unit, pairs) for key in keys}
     parts: dict[tuple[str, str], list[np.ndarray]] = {key: [] for key in keys}
     for block in draw_counts(len(unit.chosen), group=unit.group, resamples=resamples, name=unit.name):
-        for key, (columns, score) in judges.items():
+        for key, (columns, score) in scorers.items():
             few = score is None or len(columns) < 2
             parts[key].append(
                 empty[:, : len(block)] if few or score is None else score(_take(block, columns))
@@ -134,7 +141,7 @@ def known(answers: Answers, subset: Subset, usage: str) -> np.ndarray:
     return wanted if usage == "all" else wanted & (subset.public == (usage == "public"))
 
 
-def _judge(
+def _scorer(
     answers: Answers, predictions: Sequence[np.ndarray], metric: str, name: str, unit: Unit, pairs: str | None
 ) -> tuple[np.ndarray, Weighted | None]:
     """Return the columns of the counts that a subset reads, and what scores them."""
@@ -158,7 +165,7 @@ def intervals(draws: dict[str, np.ndarray]) -> dict[str, list[float]]:
 
 
 def pack(draws: np.ndarray) -> str:
-    """Spell draws (R,) as text: float32, little-endian, base64."""
+    """Format draws (R,) as text: float32, little-endian, base64."""
     return base64.b64encode(draws.astype("<f4").tobytes()).decode()
 
 
@@ -176,7 +183,7 @@ def tiers(draws: Sequence[np.ndarray], *, maximize: bool, tie_bayes_factor: floa
     found: list[int] = []
     leader = None
     for number, each in enumerate(draws):
-        if leader is None or surely_better(sign * (draws[leader] - each), tie_bayes_factor):
+        if leader is None or significantly_better(sign * (draws[leader] - each), tie_bayes_factor):
             leader = number
             found.append(found[-1] + 1 if found else 1)
         else:

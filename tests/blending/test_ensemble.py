@@ -1,4 +1,4 @@
-"""A blend is chosen by out-of-fold predictions alone, and judged by rows that did not choose its weights."""
+"""A blend is chosen by out-of-fold predictions alone, and scored by rows that did not choose its weights."""
 
 import json
 import shlex
@@ -29,7 +29,7 @@ from competition.blending.blend import (
 )
 from competition.blending.members import Members, choose_files
 from competition.blending.moments import _chunks, gather, with_rank_mean
-from competition.blending.nested import Judge, choose
+from competition.blending.nested import NestedScorer, choose
 from competition.board.board import read_board
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, Score, Target
@@ -92,8 +92,8 @@ def moments(members: Members):
     return gather(columns_of(members), members.truth, members.fold, members.group)
 
 
-def judge(members: Members, metric: str):
-    return nested.judge(metric, columns_of(members), members.truth, members.fold, members.group)
+def compare(members: Members, metric: str):
+    return nested.compare_blends(metric, columns_of(members), members.truth, members.fold, members.group)
 
 
 def covariance(members: Members):
@@ -101,8 +101,8 @@ def covariance(members: Members):
 
 
 def by_name(members: Members, metric: str = "pearson"):
-    verdict = judge(members, metric)
-    return verdict, {blend.method: blend for blend in verdict.blends}
+    comparison = compare(members, metric)
+    return comparison, {blend.method: blend for blend in comparison.blends}
 
 
 def test_sums_are_those_of_the_rows_whatever_the_chunks():
@@ -145,19 +145,19 @@ def test_a_blend_scores_by_moments_what_it_scores_by_rows():
 def test_nested_scores_by_moments_are_those_of_the_rows(metric, method):
     members = sample(0.5, 1, 2)
     members = members._replace(truth=3 * members.truth + 100)
-    judged = Judge(metric, columns_of(members), members.truth, members.fold)
-    lines = nested_lines(judged.moments, METHODS[method])
-    wanted = score(metric, members.truth, judged.predict(lines))
-    assert judged(lines).value == pytest.approx(wanted, abs=1e-10)
+    scorer = NestedScorer(metric, columns_of(members), members.truth, members.fold)
+    lines = nested_lines(scorer.moments, METHODS[method])
+    wanted = score(metric, members.truth, scorer.predict(lines))
+    assert scorer(lines).value == pytest.approx(wanted, abs=1e-10)
 
 
 @pytest.mark.parametrize(("unit", "middle"), [(1e-20, 100), (1e-50, 0), (1.0, 1e9)])
-def test_a_member_is_judged_as_it_is_scored_whatever_its_unit_and_middle(unit, middle):
+def test_a_member_of_a_blend_is_scored_as_it_is_scored_whatever_its_unit_and_middle(unit, middle):
     members = sample(1e9, 1)
     truth, oof = members.truth + 100, np.stack([members.oof[0] * unit, members.oof[1] + middle])
-    judged = Judge("pearson", with_rank_mean(oof), truth, members.fold)
+    scorer = NestedScorer("pearson", with_rank_mean(oof), truth, members.fold)
     for number in range(2):
-        alone = judged([Line(np.eye(3)[number], np.zeros(1))] * 4)
+        alone = scorer([Line(np.eye(3)[number], np.zeros(1))] * 4)
         assert alone.value == pytest.approx(score("pearson", truth, oof[number]), abs=1e-7)
         assert alone.draws.std() == pytest.approx(0.04, rel=0.6)
 
@@ -166,9 +166,9 @@ def test_a_member_is_judged_as_it_is_scored_whatever_its_unit_and_middle(unit, m
 def test_a_member_far_from_the_unit_of_the_target_is_refused(unit):
     members = sample(1, 1)
     with pytest.raises(InputError, match=r"member 2 is up to .* from its mean; wanted 1e-60 to 1e\+60"):
-        judge(members._replace(oof=members.oof * np.array([1, unit])[:, None, None]), "pearson")
+        compare(members._replace(oof=members.oof * np.array([1, unit])[:, None, None]), "pearson")
     with pytest.raises(InputError, match="the truth is up to"):
-        judge(members._replace(truth=members.truth * unit), "pearson")
+        compare(members._replace(truth=members.truth * unit), "pearson")
 
 
 def score(metric: str, truth: np.ndarray, prediction: np.ndarray) -> float:
@@ -181,13 +181,13 @@ def test_resamples_of_chunks_are_as_wide_as_those_of_rows(metric):
     truth = rng.normal(size=(8000, 1))
     oof = np.stack([truth + noise * rng.normal(size=truth.shape) for noise in (0.5, 0.8)])
     members = sample(1, 1)._replace(oof=oof, truth=truth, fold=rng.integers(0, 4, 8000))
-    judged = Judge(metric, columns_of(members), truth, members.fold)
-    chunked = judged(nested_lines(judged.moments, METHODS["mean"])).draws
+    scorer = NestedScorer(metric, columns_of(members), truth, members.fold)
+    chunked = scorer(nested_lines(scorer.moments, METHODS["mean"])).draws
     by_rows = resample(metric, truth, [oof.mean(0)], draw_counts(8000))[0]
     assert chunked.std() == pytest.approx(by_rows.std(), rel=0.12)
 
 
-def test_a_metric_of_ranks_is_judged_by_the_rows():
+def test_a_metric_of_ranks_is_scored_by_the_rows():
     members = sample(0.5, 1)
     _, found = by_name(members, "spearman")
     nested = found["mean"].nested
@@ -241,45 +241,45 @@ def test_weights_of_a_fold_do_not_depend_on_its_own_rows(method):
     assert "mean" in method or not np.allclose(honest[1].weights, other[1].weights)
 
 
-def test_independent_errors_average_out_and_the_gain_is_sure():
-    verdict, found = by_name(sample(1, 1, 1))
-    assert verdict.gain(verdict.best_single, found["mean"].nested).low > 0.05
+def test_independent_errors_average_out_and_the_gain_is_significant():
+    comparison, found = by_name(sample(1, 1, 1))
+    assert comparison.gain(comparison.best_single, found["mean"].nested).low > 0.05
     assert found["mean"].in_sample == pytest.approx(found["mean"].nested.value)
 
 
 def test_where_nothing_beats_the_plain_mean_it_is_taken():
-    assert choose(judge(sample(1, 1, 1), "pearson"), "auto").method == "mean"
+    assert choose(compare(sample(1, 1, 1), "pearson"), "auto").method == "mean"
 
 
 def test_members_of_noise_are_weighted_away():
-    verdict = judge(sample(0.5, 8, 8, 8), "pearson")
-    chosen = choose(verdict, "auto")
+    comparison = compare(sample(0.5, 8, 8, 8), "pearson")
+    chosen = choose(comparison, "auto")
     assert chosen.method != "mean" and chosen.line.weights[0] > 0.9 * chosen.line.weights.sum()
-    assert abs(verdict.gain(verdict.best_single, chosen.nested).value) < 0.01
+    assert abs(comparison.gain(comparison.best_single, chosen.nested).value) < 0.01
 
 
-def test_a_subset_is_taken_where_it_is_the_best_that_surely_beats_the_plain_mean():
-    verdict = judge(sample(0.6, 0.6, *[8.0] * 30), "pearson")
-    chosen = choose(verdict, "auto")
-    plain, every = verdict.blends[0].nested, (*verdict.blends, *verdict.growing)
-    sure = [blend for blend in every if verdict.gain(plain, blend.nested).low > 0]
-    assert chosen.nested.value == max(blend.nested.value for blend in sure)
-    assert any(chosen is blend for blend in verdict.growing)
+def test_a_subset_is_taken_where_it_is_the_best_that_significantly_beats_the_plain_mean():
+    comparison = compare(sample(0.6, 0.6, *[8.0] * 30), "pearson")
+    chosen = choose(comparison, "auto")
+    plain, every = comparison.blends[0].nested, (*comparison.blends, *comparison.growing)
+    significant = [blend for blend in every if comparison.gain(plain, blend.nested).low > 0]
+    assert chosen.nested.value == max(blend.nested.value for blend in significant)
+    assert any(chosen is blend for blend in comparison.growing)
 
 
 def test_the_smallest_blend_leaves_out_what_brings_nothing():
-    assert judge(sample(0.5, 8, 8, 8), "pearson").smallest.method == "mean of 1"
+    assert compare(sample(0.5, 8, 8, 8), "pearson").smallest.method == "mean of 1"
     twins = sample(1.0, 1.0, seed=5)
     both = np.concatenate([twins.oof, twins.oof + 1e-3])
-    verdict = judge(twins._replace(oof=both), "pearson")
-    assert verdict.smallest.method == "mean of 2" and choose(verdict, "smallest") == verdict.smallest
+    comparison = compare(twins._replace(oof=both), "pearson")
+    assert comparison.smallest.method == "mean of 2" and choose(comparison, "smallest") == comparison.smallest
 
 
-def test_members_that_are_wrong_throughout_are_still_judged():
+def test_members_that_are_wrong_throughout_are_still_blended():
     members = sample(0.5, 0.8)
-    verdict, found = by_name(members._replace(oof=-members.oof))
+    comparison, found = by_name(members._replace(oof=-members.oof))
     assert all(np.isfinite(blend.nested.draws).all() for blend in found.values())
-    assert verdict.best.nested.value < 0
+    assert comparison.best.nested.value < 0
 
 
 def test_hill_climbing_minds_the_unit_where_errors_are_scored():
@@ -319,7 +319,7 @@ def test_least_squares_come_back_in_the_unit_of_the_target():
 
 def test_equal_predictions_are_left_as_they_are():
     members = sample(1.0, 1.0)._replace(oof=np.stack([sample(1.0).oof[0]] * 2))
-    line = judge(members, "pearson").blends[0].line
+    line = compare(members, "pearson").blends[0].line
     np.testing.assert_allclose(line(columns_of(members)), members.oof[0])
 
 

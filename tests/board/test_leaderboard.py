@@ -222,7 +222,7 @@ def test_cost_and_origin_are_shown_in_words():
         train_seconds=3725.0,
         rows_per_second=1234.0,
         seed=3,
-        looks=7,
+        private_evaluations=7,
         device="1 x H200",
     )
     shown = cells(make_board("toy", [full, manifest("b", 0.4)]))
@@ -297,18 +297,18 @@ def test_the_interval_stands_beside_the_score():
 
 
 def test_controls_close_the_board_and_set_the_zero_of_its_scale():
-    controls = {"dealt": {"private": {"main": 0.1}}, "mean": {"private": {}}}
+    controls = {"permuted": {"private": {"main": 0.1}}, "mean": {"private": {}}}
     known = manifest("a", 0.55, controls=controls, declared=declare(challenge(ceiling=1.0)))
     board = make_board("toy", [known])
     assert [line[:3] for line in cells(board)[2:]] == [
-        ["control", "dealt", "0.1000"],
+        ["control", "permuted", "0.1000"],
         ["control", "mean", "-"],
     ]
     assert column(board, "rescaled") == ["1.000", "0.500", "0.000", "-"]
 
 
 def test_where_less_is_better_the_lowest_control_is_the_zero():
-    controls = {"mean": {"private": {"main": 2.0}}, "dealt": {"private": {"main": 4.0}}}
+    controls = {"mean": {"private": {"main": 2.0}}, "permuted": {"private": {"main": 4.0}}}
     declared = declare(challenge(direction="minimize", ceiling=0.5))
     board = make_board("toy", [manifest("a", 1.25, controls=controls, declared=declared)])
     assert column(board, "rescaled") == ["1.000", "0.500", "0.000", "-1.333"]
@@ -526,8 +526,9 @@ def read_csv(*boards: Board) -> pd.DataFrame:
 
 def test_the_csv_holds_plain_numbers_with_all_digits_and_nothing_where_nothing_is_known():
     full = manifest(
-        "a", 1 / 3, num_parameters=1368, train_seconds=6.25, rows_per_second=1234.5, seed=3, looks=7,
-        fold_scores={"main": [0.6, 0.7, 0.8]}, intervals={"private": {"main": [0.1 + 0.2, 0.4]}},
+        "a", 1 / 3, num_parameters=1368, train_seconds=6.25, rows_per_second=1234.5, seed=3,
+        private_evaluations=7, fold_scores={"main": [0.6, 0.7, 0.8]},
+        intervals={"private": {"main": [0.1 + 0.2, 0.4]}},
     )  # fmt: skip
     table = read_csv(make_board("toy", [full, manifest("b", 0.25)]))
     numbers = ["tier", "score", "score_low", "score_high", "oof_mean", "oof_sd", "public", "private"]
@@ -542,7 +543,7 @@ def test_the_csv_holds_plain_numbers_with_all_digits_and_nothing_where_nothing_i
 
 
 def test_the_csv_tells_by_kind_what_a_line_is():
-    controls = {"dealt": {"private": {"main": 0.1}}}
+    controls = {"permuted": {"private": {"main": 0.1}}}
     declared = declare(challenge(ceiling=0.9))
     made = [
         manifest("a", 0.5, controls=controls, declared=declared),
@@ -551,9 +552,10 @@ def test_the_csv_tells_by_kind_what_a_line_is():
     ]
     table = read_csv(make_board("toy", made)).set_index("solution")
     assert table["kind"].to_dict() == {
-        "ceiling (noise)": "ceiling", "a": "solution", "c": "ensemble", "dead": "solution", "dealt": "control"
+        "ceiling (noise)": "ceiling", "a": "solution", "c": "ensemble", "dead": "solution",
+        "permuted": "control",
     }  # fmt: skip
-    assert table.loc["dealt", "score"] == 0.1 and table.loc["ceiling (noise)", "rescaled"] == 1
+    assert table.loc["permuted", "score"] == 0.1 and table.loc["ceiling (noise)", "rescaled"] == 1
     assert table["collapsed"].tolist() == [False, False, False, True, False]
     assert table.loc["dead", "note"] == "collapsed: one constant" and np.isnan(table.loc["dead", "score"])
 
@@ -662,7 +664,7 @@ def wide_board() -> Board:
             num_parameters=size, train_seconds=seconds, device="Intel(R) Xeon(R) Processor, 2 threads",
             config={f"option_number_{i}": f"{name}{i}" for i in range(6)},
             fold_scores={"main": [999.5, 1234.25]}, created=f"2030-01-02T03:04:{size % 60:02}+00:00",
-            controls={"training targets dealt at random": {"private": {"main": 0.1}}},
+            controls={"label-permutation control": {"private": {"main": 0.1}}},
             declared=declare(challenge(ceiling=2000.0)),
         )
         for name, (size, seconds) in shapes.items()

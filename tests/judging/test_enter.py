@@ -56,7 +56,7 @@ def test_predictions_from_outside_become_a_scored_submission_on_the_board(toy, t
     (row,) = read_board(tmp_path / "submissions" / "toy").rows
     manifest = row.manifest
     assert (row.tier, manifest.solution, manifest.kind, manifest.versions) == (1, "Peppa", "solution", {})
-    assert manifest.scores == score(toy, predict()) and manifest.looks == 1
+    assert manifest.scores == score(toy, predict()) and manifest.private_evaluations == 1
     assert "Peppa" in (tmp_path / "submissions" / "LEADERBOARD.md").read_text()
     written = tmp_path / "submissions" / "toy" / f"Peppa-{manifest.run}.csv"
     assert check_submission(written, toy) == []
@@ -72,7 +72,7 @@ def test_the_same_predictions_of_a_team_are_one_row_in_whatever_form_they_come(t
         assert scored(tmp_path, file, "--record", "--as", team) == 0
     rows = read_board(tmp_path / "submissions" / "toy").rows
     assert sorted(row.manifest.solution for row in rows) == ["one", "one", "two"]
-    assert max(row.manifest.looks for row in rows) == 2  # of one and the same predictions, one look
+    assert max(row.manifest.private_evaluations for row in rows) == 2  # the same predictions count once
 
 
 @pytest.mark.parametrize("team", ["", ".", "../up", "a/b", "a b", "-a", ".hidden", "a\n", "x" * 65, "é|"])
@@ -130,9 +130,9 @@ def test_a_part_is_scored_as_the_whole_is_on_it(toy, tmp_path, capsys, usage):
 def test_public_scores_are_no_look_at_the_private_answers(toy, tmp_path):
     write_json(tmp_path / "a.json", predict())
     assert scored(tmp_path, "a.json", "--usage", "public") == 0
-    assert not (toy.folder / "private" / "looks.log").exists()
+    assert not (toy.folder / "private" / "evaluations.log").exists()
     assert scored(tmp_path, "a.json", "--usage", "private") == 0
-    assert len((toy.folder / "private" / "looks.log").read_text().splitlines()) == 1
+    assert len((toy.folder / "private" / "evaluations.log").read_text().splitlines()) == 1
 
 
 def test_a_file_without_private_rows_is_told_of_the_option(tmp_path, capsys):

@@ -11,7 +11,7 @@ from competition.data.declaration import Declaration, Score, Target
 from competition.data.hashing import hash_text
 from competition.data.writer import create_challenge
 from competition.judging.answers import Answers, Subset, read_answers
-from competition.judging.bootstrap import bayes_factor, draw_counts, resample, surely_better
+from competition.judging.bootstrap import bayes_factor, draw_counts, resample, significantly_better
 from competition.judging.scoring import match, score_report
 from competition.judging.uncertainty import (
     intervals,
@@ -200,12 +200,17 @@ def test_the_bayes_factor_counts_wins_and_halves_draws():
     assert bayes_factor(np.array([1.0, 1])) == np.inf
 
 
-def test_a_lead_is_sure_by_the_interval_or_by_the_declared_bayes_factor():
+def test_a_lead_is_significant_by_the_interval_or_by_the_declared_bayes_factor():
     gains = np.where(np.arange(1000) < 900, 1.0, -1.0)  # 9 resamples won for one lost
-    assert [surely_better(gains, factor) for factor in (None, 3.0, 9.0, 9.1)] == [False, True, True, False]
+    assert [significantly_better(gains, factor) for factor in (None, 3.0, 9.0, 9.1)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     gains = np.where(np.arange(1000) < 980, 1.0, -1.0)
-    assert surely_better(gains) and not surely_better(-gains)
-    assert not surely_better(np.zeros(1000)) and not surely_better(np.zeros(1000), 3.0)
+    assert significantly_better(gains) and not significantly_better(-gains)
+    assert not significantly_better(np.zeros(1000)) and not significantly_better(np.zeros(1000), 3.0)
 
 
 def test_submissions_that_cannot_be_told_apart_share_a_tier():
