@@ -25,13 +25,11 @@ from competition.blending.blend import METHODS
 from competition.blending.members import Members, choose_files, read_members
 from competition.blending.moments import with_rank_mean
 from competition.blending.nested import BlendComparison, choose, compare_blends
-from competition.blending.submit import submit
+from competition.blending.submit import write_blend
 from competition.board.score_table import score_table
-from competition.board.views import write_leaderboard
+from competition.board.submit import publish
 from competition.data.find import find_challenge
-from competition.judging.answers import has_answers
 from competition.judging.bootstrap import Gain
-from competition.judging.record import score_submission
 
 PIPED_WIDTH = 160  # where there is no terminal
 SHOWN_SIZES = 12
@@ -74,13 +72,11 @@ def _run(options: argparse.Namespace) -> None:
     best, smallest = comparison.best, comparison.smallest
     console.print(f"smallest within noise of the best ({best.method}): {smallest.method}")
     console.print(f"taken: {chosen.method}")
-    path = submit(
-        options.submissions / name, challenge, members, chosen, comparison.scorer.predict(chosen.lines)
-    )
-    if has_answers(challenge):
-        scored = score_submission(path, challenge)
+    nested = comparison.scorer.predict(chosen.lines)
+    path = write_blend(options.submissions / name, challenge, members, chosen, nested)
+    scored = publish(path, challenge)
+    if scored is not None:
         console.print(score_table(scored, challenge.declaration.scores, f"{path.stem} on {name}"))
-    write_leaderboard(options.submissions)
     console.print(f"submission {path}", soft_wrap=True)
 
 

@@ -59,6 +59,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace) -> None:
     """Train the folds, predict, submit, score and show: the whole program, in order."""
     # Imported here: torch takes seconds, and --help should not.
+    from competition.board.submit import submit
     from competition.contract.checks import require_contract
     from competition.data.find import find_challenge
     from competition.data.folds import fold_table
@@ -71,7 +72,6 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training.recipe import Recipe
     from competition.training.record import finish
     from competition.training.solution import configure, load_solution
-    from competition.training.submit import submit
 
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> None:
             oof = write_oof(job, predictions)
             path = arguments.submissions / opened.declaration.name / f"{solution.name}-{this.id}.csv"
             manifest = report.make_manifest(record, this, opened, folds, predictions)
-            manifest = submit(path, opened, predictions, manifest)
+            manifest = submit(path, opened, predictions.test, manifest)
             written = path if opened.test is not None else path.with_suffix(".json")
             finish(this.folder, written)
             files = {"run": this.folder, "out-of-fold": oof, "submission": written}

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from competition.base.errors import InputError, exit_status
 from competition.board.score_table import score_table
-from competition.board.views import write_leaderboard
+from competition.board.submit import publish
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.data.find import find_challenge
 from competition.judging.answers import count_private_evaluation, read_answers
@@ -95,8 +95,8 @@ def _record(options: argparse.Namespace, challenge: Challenge) -> Scored:
         _require_manifest(options.file)
         return score_submission(options.file, challenge)
     path = enter(options.file, challenge, options.team, options.submissions)
-    scored = score_submission(path, challenge)
-    write_leaderboard(options.submissions)
+    scored = publish(path, challenge)
+    assert scored is not None  # the answers are here
     print(f"submission {path}", file=sys.stderr if options.json else sys.stdout)
     return scored
 

@@ -1,4 +1,4 @@
-"""Submit a blend, unless the same predictions are there already."""
+"""Write a blend as a submission, unless the same predictions are there already."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from competition.metrics.registry import fitting
 DIGITS = 1e-8  # relative: a submission holds nine digits
 
 
-def submit(folder: Path, challenge: Challenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:
+def write_blend(folder: Path, challenge: Challenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:
     """Write the blend as a submission with a manifest, unless the same predictions were submitted before.
 
     oof (N, T) are its predictions by nested folds.

@@ -208,7 +208,7 @@ def caption(board: Board) -> str:
     better = "higher is better" if board.direction == "maximize" else "lower is better"
     return (
         f"Ranked by {board.score} ({board.basis}), {better}; a tier holds its best submission and those that "
-        f"tie with it ({describe_tie(board.tie_bayes_factor)}; {RESAMPLES:,} resamples of the test rows)"
+        f"tie with it by {RESAMPLES:,} resamples of the test rows ({describe_tie(board.tie_bayes_factor)})"
         f"{_tie_break(board)}. "
         "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold: "
         f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: the seed and, in brackets, "

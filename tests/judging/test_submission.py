@@ -247,10 +247,10 @@ def test_what_a_board_needs_of_a_challenge_is_declared(toy):
 
 def test_the_scorer_writes_the_scores_into_the_manifest(tmp_path, toy):
     write(tmp_path / "a.csv", challenge_digest=toy.digest)
-    scored = score_submission(tmp_path / "a.csv", toy)
+    found = score_submission(tmp_path / "a.csv", toy)
     frame = pd.DataFrame({"id": IDS, "expression": predict()[:, 0]})
     scored = read_manifest(tmp_path / "a.json")
-    assert (scored.scores, scored.intervals) == (scored.report.scores, scored.intervals)
+    assert (scored.scores, scored.intervals) == (found.report.scores, found.intervals)
     assert scored.scores["private"] == pytest.approx(score(toy, frame)["private"], rel=1e-6)
 
 
