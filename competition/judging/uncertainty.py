@@ -11,12 +11,12 @@ from competition.data.groups import chain, components
 from competition.judging.answers import Answers, Subset
 from competition.judging.bootstrap import (
     RESAMPLES,
-    Weighted,
     draw_counts,
     interval,
     prepare,
     significantly_better,
 )
+from competition.metrics.metric import Weighted
 from competition.metrics.registry import METRICS
 
 MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from
@@ -177,7 +177,7 @@ def unpack(text: str) -> np.ndarray:
 def tiers(draws: Sequence[np.ndarray], *, maximize: bool, tie_bayes_factor: float | None = None) -> list[int]:
     """Return the tier, from 1, of submissions that come best first, by their draws (R,) of one score.
 
-    A tier holds its leader and those after it that the bootstrap cannot tell from it.
+    A tier holds its leader and those after it that tie with it by the bootstrap.
     """
     sign = 1 if maximize else -1
     found: list[int] = []
