@@ -14,8 +14,8 @@ from torch.nn import functional
 from competition.base.errors import InputError
 from competition.data.declaration import Declaration
 from competition.data.store import Store
-from competition.data.tokens import COMPLEMENT, PAD, encode, planes
-from competition.training import randomness
+from competition.data.tokens import PAD, encode, planes
+from competition.training.augment import Augmentation, Draws, augmentations, flip
 from competition.training.recipe import Recipe
 
 RESIDENT_FRACTION = 0.5  # of the free device memory that the rows may take; beyond it they stay on disk
@@ -45,7 +45,7 @@ class Batches:
                 )
         self._open_window(declaration, recipe.window)
         self.planes = torch.from_numpy(planes(recipe.encoding)).to(device)
-        self.complement = torch.from_numpy(COMPLEMENT).to(device)
+        self.augmentations = augmentations(recipe)
         self.resident = self._make_resident()
 
     def _open_window(self, declaration: Declaration, window: tuple[int, int]) -> None:
@@ -82,31 +82,34 @@ class Batches:
     def __len__(self) -> int:
         return len(self.store)
 
-    def training(self, rows: np.ndarray, *, seed: int, epoch: int) -> dict[str, Tensor]:
-        """Return inputs and "target" (B, T); shift and strand are drawn by (seed, epoch, row)."""
+    def training(
+        self, rows: np.ndarray, *, seed: int, epoch: int, own: Sequence[Augmentation] = ()
+    ) -> dict[str, Tensor]:
+        """Return inputs and "target" (B, T), augmented by the recipe, then by a model's own augmentations."""
         assert self.store.target is not None
-        low, high = self.shift
-        offset = strand = None
-        if low != high or low != 0:
-            offset = randomness.draw_integers(
-                rows, low=low, high=high, purpose="shift", seed=seed, epoch=epoch
-            )
-        if self.both_strands:
-            strand = randomness.draw_integers(rows, low=0, high=1, purpose="strand", seed=seed, epoch=epoch)
-        batch = self.inputs(rows, offset=offset, strand=strand)
+        batch = {name: self._array(name, rows) for name in self.names if name != "sequence"}
+        if "sequence" in self.names:
+            draws, offset = Draws(rows, seed, epoch), None
+            if self.shift != (0, 0):
+                offset = draws.integers(*self.shift, "shift")
+            tokens = self.window(rows, offset=offset)
+            for augment in (*self.augmentations, *own):
+                tokens = augment(tokens, draws)
+            batch["sequence"] = self._encode(tokens)
         batch["target"] = torch.from_numpy(np.asarray(self.store.target[rows])).to(self.device)
         return batch
 
-    def inputs(
-        self, rows: np.ndarray, *, offset: np.ndarray | None = None, strand: np.ndarray | None = None
-    ) -> dict[str, Tensor]:
-        """Return the named inputs of these rows; offset (B,) moves each window, strand (B,) 1 flips it."""
+    def inputs(self, rows: np.ndarray, *, strand: np.ndarray | None = None) -> dict[str, Tensor]:
+        """Return the named inputs of these rows; strand (B,) 1 shows the reverse complement."""
         batch = {name: self._array(name, rows) for name in self.names if name != "sequence"}
         if "sequence" in self.names:
-            window = self.window(rows, offset=offset, strand=strand)
-            # An embedding is the fastest one-hot; it comes out channels-last, as convolutions like it.
-            batch["sequence"] = functional.embedding(window.int(), self.planes).transpose(1, 2)  # (B, C, W)
+            batch["sequence"] = self._encode(self.window(rows, strand=strand))
         return batch
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        """Return tokens (B, W) as channels (B, C, W) float32."""
+        # An embedding is the fastest one-hot; it comes out channels-last, as convolutions like it.
+        return functional.embedding(tokens.int(), self.planes).transpose(1, 2)
 
     def window(
         self, rows: np.ndarray, *, offset: np.ndarray | None = None, strand: np.ndarray | None = None
@@ -118,10 +121,7 @@ class Batches:
         if offset is not None:
             first += torch.from_numpy(offset).to(self.device)[:, None]
         window = self._look(tokens, lengths[:, None].long(), first)
-        if strand is None:
-            return window
-        flip = torch.from_numpy(strand).to(self.device)[:, None] == 1
-        return torch.where(flip, self.complement[window.int()].flip(1), window)
+        return window if strand is None else flip(window, strand)
 
     def _look(self, tokens: Tensor, lengths: Tensor, first: Tensor) -> Tensor:
         position = first + torch.arange(self.width, device=self.device)  # (B, W) in the stored sequence

@@ -138,7 +138,8 @@ class Fit:
             last = number + 1 == len(parts)
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 mine = share(part, process, num_processes)
-                batch = self.batches.training(mine, seed=self.seed, epoch=epoch)
+                own = self.network.augmentations
+                batch = self.batches.training(mine, seed=self.seed, epoch=epoch, own=own)
                 # Weighted so that the mean over parts and processes is the mean over the global batch.
                 loss = self._loss(batch) * (len(mine) * num_processes / len(rows))
                 self.accelerator.backward(loss)

@@ -1,7 +1,7 @@
 """A solution's Model with what it may leave out: initialize, loss, predict, optimizer."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
+from competition.training.augment import Augmentation
 from competition.training.batches import Batches
 
 INITIAL_ROWS = 4096  # that initialize(inputs, target) is shown at most
@@ -22,6 +23,12 @@ class Network:
 
     def __init__(self, core: Any) -> None:
         self.core = core
+
+    @property
+    def augmentations(self) -> Sequence[Augmentation]:
+        """The model's own functions of (tokens, draws), applied after those of the recipe."""
+        own: Sequence[Augmentation] = getattr(self.core, "augmentations", ())
+        return own
 
     @torch.no_grad()
     def initialize(self, batches: Batches, rows: np.ndarray) -> None:

@@ -5,7 +5,16 @@ So a resumed run and a run on more processes draw the same numbers, without any 
 
 import numpy as np
 
-_PURPOSES = {"order": 1, "shift": 2, "strand": 3, "model": 4, "dropout": 5, "restart": 6, "trial": 7}
+_PURPOSES = {
+    "order": 1,
+    "shift": 2,
+    "strand": 3,
+    "model": 4,
+    "dropout": 5,
+    "restart": 6,
+    "trial": 7,
+    "mutate": 8,
+}
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # Steele, Lea & Flood, SplitMix, OOPSLA 2014
 
 
@@ -23,16 +32,23 @@ def draw_integers(
     return low + ((bits >> np.uint64(32)) * np.uint64(high - low + 1) >> np.uint64(32)).astype(np.int64)
 
 
+def draw_fractions(rows: np.ndarray, count: int, *, purpose: str, seed: int, epoch: int) -> np.ndarray:
+    """Draw count numbers in [0, 1) for each row number: (B, count) float64, a generator for each row."""
+    own = _mix(rows.astype(np.uint64), derive(purpose, seed, epoch))
+    bits = _mix(np.arange(count, dtype=np.uint64), own[:, None])
+    return (bits >> np.uint64(11)) * 2.0**-53
+
+
 def derive(purpose: str, *numbers: int) -> int:
     """Derive a 63-bit seed for a purpose from some numbers."""
     words = np.random.SeedSequence([_PURPOSES[purpose], *numbers]).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
 
 
-def _mix(counter: np.ndarray, key: int) -> np.ndarray:
+def _mix(counter: np.ndarray, key: int | np.ndarray) -> np.ndarray:
     """Scramble counters (B,) uint64 under a key with the SplitMix64 finaliser."""
     with np.errstate(over="ignore"):
-        z = (counter + np.uint64(1)) * _GOLDEN + np.uint64(key)
+        z = (counter + np.uint64(1)) * _GOLDEN + np.asarray(key, dtype=np.uint64)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))

@@ -15,6 +15,7 @@ class Recipe:
     encoding: str = "acgt"
     shift: tuple[int, int] = (0, 0)
     reverse_complement: bool = False
+    mutate: float = 0.0
     batch_size: int = 128
     epochs: int = 10
     patience: int | None = None
@@ -37,6 +38,8 @@ class Recipe:
                 raise InputError(f"{name} {value}; wanted 1 or more")
         if self.shift[0] > self.shift[1]:
             raise InputError(f"shift {self.shift}; wanted [low, high] with low <= high")
+        if not 0 <= self.mutate <= 1:
+            raise InputError(f"mutate {self.mutate}; wanted a share of the bases, from 0 to 1")
         if self.patience is not None and self.patience < 0:
             raise InputError(f"patience {self.patience}; wanted 0 or more, or none")
         if self.ema is not None and not 0 <= self.ema < 1:
