@@ -1,9 +1,10 @@
 """DREAM 2022 random promoters: the official download, scored by the official subsets and weights.
 
-The folder holds train_sequences.txt, test_sequences.txt, plasmid.json, test_subset_ids/ and, where they are
-to be had, public_leaderboard_ids/ and filtered_test_data_with_MAUDE_expression.txt; each may be gzipped
-(Zenodo 10633252). Test answers that are not there stay unknown; scores are taken over those that are.
-The file of all answers is matched by sequence, in any order, and must agree with the public leaderboard's.
+The folder holds train_sequences.txt, test_sequences.txt, plasmid.json, test_subset_ids/ and, if you
+have them, public_leaderboard_ids/ and filtered_test_data_with_MAUDE_expression.txt; each may be gzipped
+(Zenodo 10633252). Rows without an answer are not scored.
+The file of all answers is matched by sequence, in any order, and must agree with that of the public
+leaderboard.
 
     python -m data_prep dream2022 download/
     python -m data_prep dream2022 download/ --train train_small.tsv.gz --name dream2022_small
@@ -11,7 +12,6 @@ The file of all answers is matched by sequence, in any order, and must agree wit
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +21,16 @@ from competition.base.errors import InputError
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import decode
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.reading.files import open_bytes
-from data_prep.reading.two_columns import Block, read_two_columns
+from data_prep.reading.delimited import require_columns
+from data_prep.reading.files import exists, open_bytes
+from data_prep.reading.two_columns import read_two_columns
+from data_prep.standards.dream_subsets import SUBSETS, kinds, weights
+from data_prep.standards.yeast_construct import INSERT_BASES, LEFT_ADAPTER, RIGHT_ADAPTER, UNIT
 
 FLANK = 150  # plasmid bases kept on either side of the stored sequence
-INSERT_MARK = "N" * 80  # where the plasmid's sequence holds the insert
-
-# Subset: its file, its kind and its weight in the official scores, as the challenge's evaluation has it; with
-# the weight 1 of all rows they add up to 4.65.
-SUBSETS = {
-    "high": ("high_exp_seqs.csv", "rows", 0.3),
-    "low": ("low_exp_seqs.csv", "rows", 0.3),
-    "yeast": ("yeast_seqs.csv", "rows", 0.3),
-    "random": ("all_random_seqs.csv", "rows", 0.3),
-    "challenging": ("challenging_seqs.csv", "rows", 0.5),
-    "SNVs": ("all_SNVs_seqs.csv", "pairs", 1.25),
-    "motif_perturbation": ("motif_perturbation_seqs.csv", "pairs", 0.3),
-    "motif_tiling": ("motif_tiling_seqs.csv", "pairs", 0.4),
-}
-WEIGHTS = {"all": 1.0, **{name: weight for name, (_, _, weight) in SUBSETS.items()}}
+INSERT_MARK = "N" * INSERT_BASES  # where the plasmid's sequence holds the insert
+FILE_STEMS = {"high": "high_exp", "low": "low_exp", "random": "all_random", "SNVs": "all_SNVs"}  # or its name
+WEIGHTS = weights(SUBSETS)
 TIE_BAYES_FACTOR = 3.0  # of the official ranking (Rafi et al., Nature Biotechnology 2024)
 SIDES = {"rows": ("",), "pairs": ("alt_", "ref_")}  # prefixes of the columns pos and sequence
 PUBLIC_ANSWERS = "public_leaderboard_ids/ground.json"
@@ -52,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
     add = parser.add_argument
     add("folder", type=Path, help="the official download")
-    add("--train", type=Path, help="train on this file instead: sequence TAB value, with a header or without")
+    add("--train", type=Path, help="other training file: sequence TAB value, with or without a header")
     add("--name", default="dream2022", help="name of the challenge (default: %(default)s)")
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Build the challenge and say what it holds."""
+    """Build the challenge that the command line asks for, and print its size."""
     folder = options.output or Path("data") / options.name
     left, right = flanks(options.folder / "plasmid.json")
     train = options.train or options.folder / "train_sequences.txt"
@@ -88,14 +79,14 @@ def declare(name: str, left: str, right: str) -> Declaration:
         title="DREAM 2022: predicting gene expression using millions of random promoter sequences",
         source="Rafi et al., Nature Biotechnology 2024; Zenodo 10633252",
         licence="CC BY 4.0",
-        targets=(Target("expression", "mean sorting bin, 0..17; test answers on the MAUDE scale"),),
+        targets=(Target("expression", f"{UNIT}; test answers on the MAUDE scale"),),
         scores=tuple(scores),
         tie_break="spearman_score",
         tie_bayes_factor=TIE_BAYES_FACTOR,
         left_flank=left,
         right_flank=right,
         inputs={"singleton": (1,)},
-        subsets={subset: kind for subset, (_, kind, _) in SUBSETS.items()},
+        subsets=kinds(SUBSETS),
         ensembles=False,
     )
 
@@ -108,44 +99,28 @@ def flanks(path: Path) -> tuple[str, str]:
     if start < 0:
         raise InputError(f"{path} holds no run of {len(INSERT_MARK)} N; wanted the plasmid, its insert as N")
     stop = start + len(INSERT_MARK)
-    left, right = len("TGCATTTTTTTCACATC"), len("GGTTACGGCTGTT")
-    around = plasmid + plasmid  # it is a circle
+    left, right = len(LEFT_ADAPTER), len(RIGHT_ADAPTER)
+    around = plasmid + plasmid  # it is circular
     return around[start - left - FLANK : start - left], around[stop + right : stop + right + FLANK]
 
 
 def write_train(writer: ChallengeWriter, path: Path) -> int:
     """Stream the training rows; return how many there are."""
     count = 0
-    for block in read_any(path):
+    for block in read_two_columns(path):
         singleton = block.whole[:, None].astype(np.float32)
         writer.train.append(block.tokens, block.lengths, target=block.value, inputs={"singleton": singleton})
         count += len(block.value)
     return count
 
 
-def read_any(path: Path) -> Iterator[Block]:
-    """Read a training file with or without a header, of two or more columns."""
-    with open_bytes(path) as file:
-        cells = file.readline().decode("utf-8", "replace").rstrip("\r\n").split("\t")
-    header = len(cells) > 1 and not _is_number(cells[1])
-    return read_two_columns(path, header=header, columns=max(2, len(cells)))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def write_test(writer: ChallengeWriter, path: Path) -> list[str]:
     """Write the test rows, whose ids are their line numbers from 0; return their sequences.
 
-    The model is asked for its answer for a well-measured promoter: singleton is 0.
+    Their singleton is 0: many reads measured each of them.
     """
     sequences: list[str] = []
-    for block in read_any(path):
+    for block in read_two_columns(path):
         singleton = np.zeros((len(block.lengths), 1))
         writer.test.append(block.tokens, block.lengths, inputs={"singleton": singleton})
         sequences += decode(block.tokens)
@@ -156,14 +131,14 @@ def read_answers(folder: Path, sequences: list[str]) -> pd.DataFrame:
     """Return what is known of the test rows; public are those of the public leaderboard.
 
     Where the organisers' file of all answers is here, it is the truth of every row: values of two
-    measurements, on two scales perhaps, would make nonsense of scores over both and of pairs between them.
+    measurements, on two scales perhaps, cannot be scored together, nor paired.
     """
     values, public = np.full(len(sequences), np.nan), np.zeros(len(sequences), dtype=bool)
     rows, known = np.empty(0, dtype=np.int64), np.empty(0)
-    if _there(folder / PUBLIC_ANSWERS):
+    if exists(folder / PUBLIC_ANSWERS):
         rows, known = _read_public(folder / PUBLIC_ANSWERS, len(sequences))
         public[rows], values[rows] = True, known
-    if _there(folder / ALL_ANSWERS):
+    if exists(folder / ALL_ANSWERS):
         values = _read_truth(folder / ALL_ANSWERS, sequences)
         _check_agreement(values[rows], known, folder / ALL_ANSWERS)
     usage = np.where(public, "public", "private")
@@ -189,7 +164,7 @@ def _read_truth(path: Path, sequences: list[str]) -> np.ndarray:
     with open_bytes(path) as file:
         if b"\t" not in file.readline():
             raise InputError(f"{path} holds no sequences; wanted lines of sequence TAB value, in any order")
-    blocks = list(read_any(path))
+    blocks = list(read_two_columns(path))
     index = pd.Index([sequence for block in blocks for sequence in decode(block.tokens)])
     table = pd.Series(np.concatenate([block.value for block in blocks]), index=index)
     groups = table.groupby(level=0).agg(["min", "max"])
@@ -201,7 +176,7 @@ def _read_truth(path: Path, sequences: list[str]) -> np.ndarray:
     faults = [f"{len(each):,} {what} (such as {each[0][:40]})" for what, each in found.items() if len(each)]
     if faults:
         raise InputError(f"{path} is not of these test rows: {'; '.join(faults)}")
-    return groups["min"].reindex(sequences).to_numpy()
+    return np.asarray(groups["min"].reindex(sequences))
 
 
 def _check_agreement(values: np.ndarray, known: np.ndarray, path: Path) -> None:
@@ -218,10 +193,6 @@ def _check_agreement(values: np.ndarray, known: np.ndarray, path: Path) -> None:
     print(f"{said}; the first is the truth of all rows, the second says which are public")
 
 
-def _there(path: Path) -> bool:
-    return path.exists() or path.with_name(path.name + ".gz").exists()
-
-
 def _check_rows(rows: np.ndarray, count: int, path: Path) -> None:
     if len(rows) and (rows.min() < 0 or rows.max() >= count):
         raise InputError(f"{path} names the test row {rows.max()}; there are rows 0..{count - 1}")
@@ -230,9 +201,9 @@ def _check_rows(rows: np.ndarray, count: int, path: Path) -> None:
 def read_subsets(folder: Path, sequences: list[str]) -> pd.DataFrame:
     """Return the official subsets; what the files repeat is taken once, as the official scorer does."""
     parts = []
-    for subset, (file, kind, _) in SUBSETS.items():
-        path = folder / "test_subset_ids" / file
-        if not _there(path):
+    for subset, kind in kinds(SUBSETS).items():
+        path = folder / "test_subset_ids" / f"{FILE_STEMS.get(subset, subset)}_seqs.csv"
+        if not exists(path):
             raise InputError(f"{path} does not exist; wanted the official subsets, plain or gzipped")
         with open_bytes(path) as stream:
             table = pd.read_csv(stream)
@@ -249,9 +220,7 @@ def _check_positions(
     table: pd.DataFrame, position: str, sequence: str, sequences: list[str], path: Path
 ) -> None:
     """Make sure that a subset file speaks of these test rows, by comparing the sequences it quotes."""
-    for column in (position, sequence):
-        if column not in table:
-            raise InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    require_columns((position, sequence), table.columns, path)
     rows = table[position].to_numpy()
     _check_rows(rows, len(sequences), path)
     quotes = zip(rows, table[sequence], strict=True)

@@ -1,8 +1,8 @@
 """Simulated genes with long promoters and half-life features, with a known ceiling; needs no file.
 
 95 kb around each transcription start (TSS): a CpG island and motifs close to the TSS set the level, distal
-elements change it from afar, decoys of the same motifs do nothing. Eight features of the messenger, those of
-Xpresso, say how long it lives. Folds are whole chromosomes, and so is the test set.
+elements change it from afar, decoys of the same motifs do nothing. Eight features of the mRNA, those of
+Xpresso, determine its half-life. Folds are whole chromosomes, and so is the test set.
 """
 
 import argparse
@@ -24,24 +24,21 @@ from data_prep.simulation.gene_sequences import (
     draw_genes,
     site_table,
 )
+from data_prep.simulation.options import add_size_and_seed
 from data_prep.simulation.thermodynamics import DECIMALS
+from data_prep.standards.mrna_features import FEATURES
 
 LEFT, RIGHT = 70_000, 25_000  # bases before and after the TSS
-FEATURES = (
-    "UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN", "UTR5GC", "CDSGC", "UTR3GC", "ORFEXONDENSITY"
-)  # fmt: skip
 HALF_LIFE = np.array([-0.05, -0.15, 0.1, -0.25, -0.05, 0.1, -0.05, 0.3])  # effect of each feature's z-score
 NOISE = 0.35  # of the measured log10 expression
 TEST_CHROMOSOMES = ("chr3", "chr8", "chr16")
 TRAIN_CHROMOSOMES = tuple(f"chr{i}" for i in range(1, 23) if f"chr{i}" not in TEST_CHROMOSOMES)
-NUM_TEST = 300
-
-
+NUM_TRAIN, NUM_TEST = 1_200, 300
 CEILINGS = ("pearson", "spearman", "mse", "pearson_r2", "r2")  # scores whose best value is declared
 
 
 class Block(NamedTuple):
-    """Some genes with all that a challenge says of them."""
+    """Some genes: sequences, features, truth and labels."""
 
     tokens: np.ndarray  # (N, 95,000) uint8
     half_life: np.ndarray  # (N, 8) z-scores
@@ -53,17 +50,16 @@ class Block(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
-    parser.add_argument("--rows", type=int, default=1_200, help="training genes (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
+    add_size_and_seed(parser, "--rows", default=NUM_TRAIN, what="genes")
 
 
-def prepare(arguments: argparse.Namespace) -> None:
+def prepare(options: argparse.Namespace) -> None:
     """Build the challenge that the command line asks for."""
-    folder = arguments.output or Path("data/genes")
-    build(folder, seed=arguments.seed, num_train=arguments.rows, overwrite=arguments.overwrite)
+    folder = options.output or Path("data/genes")
+    build(folder, seed=options.seed, num_train=options.rows, overwrite=options.overwrite)
 
 
-def build(folder: Path, *, seed: int = 0, num_train: int = 1_200, overwrite: bool = False) -> None:
+def build(folder: Path, *, seed: int = 0, num_train: int = NUM_TRAIN, overwrite: bool = False) -> None:
     """Write the challenge folder: the same bytes for the same seed and number of genes."""
     test = list(draw_blocks(NUM_TEST, seed=seed, part="test", chromosomes=TEST_CHROMOSOMES))
     truth, answers = (np.concatenate([getattr(b, name) for b in test]) for name in ("truth", "label"))
@@ -124,6 +120,6 @@ def declare(ceiling: dict[str, float]) -> Declaration:
             Score.of("pearson_r2"),
             Score.of("r2"),
         ),
-        near_duplicates=False,  # random bases: no two genes share a stretch, and chromosomes share a fold
+        near_duplicates=False,  # random bases: no two genes share a long k-mer
         ceiling=ceiling,
     )

@@ -1,10 +1,9 @@
-"""Simulated genes in several cell types: histone marks and DNA both tell expression; needs no file.
+"""Simulated genes in several cell types, from histone marks and DNA, with a known ceiling; needs no file.
 
-A gene's sequence (10 kb around its transcription start) gives its activity in all cells; each cell type adds
-its own. The marks, as read counts in 100 bins, show the activity of a gene in a cell, with noise of counting.
-What the stability of the messenger adds is written in the sequence downstream of the start alone. So either
-side by itself knows less than both. Rows are genes times cells; the test set holds unseen genes, unseen cells
-and both.
+A gene's sequence (10 kb around its transcription start) sets its activity in all cells; each cell type adds
+its own part. The marks, as read counts in 100 bins, show the activity of a gene in a cell, with counting
+noise. mRNA stability is encoded in the sequence downstream of the start alone. So either input by itself
+predicts less than both. Rows are genes times cells; the test set holds unseen genes, unseen cells and both.
 """
 
 import argparse
@@ -18,28 +17,26 @@ from competition.data.declaration import Declaration, Score, Target
 from competition.data.writer import create_challenge
 from data_prep.simulation.assay import ceiling, generator
 from data_prep.simulation.gene_sequences import BLOCK_GENES, draw_bases, draw_genes
+from data_prep.simulation.options import add_size_and_seed
 from data_prep.simulation.thermodynamics import DECIMALS
+from data_prep.standards.roadmap_marks import MARKS, NUM_BINS
 
 HALF = 5_000  # bases before the TSS, and from it on
-NUM_BINS = 100
-MARKS = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9me3")
 NUM_CELLS, NUM_NEW_CELLS = 4, 2  # seen in training; met in the test set alone
-NUM_NEW_GENES = 100
+NUM_TRAIN, NUM_NEW_GENES = 800, 100
 MEAN_ACTIVITY = 2.3  # at which the marks stand halfway
 CELL_SPREAD = 0.45  # of a cell type's own part of a gene's activity
 STABILITY = 0.6  # effect of the stability's z-score
-STABLE_REGION = (750, 2_000)  # bases from the TSS whose GC content spells the stability; nothing acts there
+STABLE_REGION = (750, 2_000)  # bases from the TSS whose GC content encodes the stability; nothing acts there
 STABLE_GC = 0.06  # what one standard deviation of stability adds to it
 DEPTH = 4.0  # reads in a bin of a strong peak
 OVERDISPERSION = 0.5  # variance of the factor by which counts of a mark of one row differ from Poisson's
 NOISE = 0.2  # of the measured log expression
-
-
 CEILINGS = ("mse", "pearson", "spearman", "r2")  # scores whose best value is declared
 
 
 class Genes(NamedTuple):
-    """Genes with their sequences and what these give, before any cell."""
+    """Genes: sequences, and the activity and mRNA stability that these encode."""
 
     tokens: np.ndarray  # (N, 10,000) uint8
     activity: np.ndarray  # (N,)
@@ -58,17 +55,16 @@ class Rows(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
-    parser.add_argument("--genes", type=int, default=800, help="training genes (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
+    add_size_and_seed(parser, "--genes", default=NUM_TRAIN, what="genes")
 
 
-def prepare(arguments: argparse.Namespace) -> None:
+def prepare(options: argparse.Namespace) -> None:
     """Build the challenge that the command line asks for."""
-    folder = arguments.output or Path("data/histone")
-    build(folder, seed=arguments.seed, num_genes=arguments.genes, overwrite=arguments.overwrite)
+    folder = options.output or Path("data/histone")
+    build(folder, seed=options.seed, num_genes=options.genes, overwrite=options.overwrite)
 
 
-def build(folder: Path, *, seed: int = 0, num_genes: int = 800, overwrite: bool = False) -> None:
+def build(folder: Path, *, seed: int = 0, num_genes: int = NUM_TRAIN, overwrite: bool = False) -> None:
     """Write the challenge folder: the same bytes for the same seed and number of genes."""
     seen, new = make_genes(num_genes, seed, "train"), make_genes(NUM_NEW_GENES, seed, "test")
     every_cell = np.arange(NUM_CELLS + NUM_NEW_CELLS)
@@ -90,7 +86,7 @@ def build(folder: Path, *, seed: int = 0, num_genes: int = 800, overwrite: bool 
             writer.test.append_sequences(genes.tokens, length[: len(genes.tokens)])
             writer.test.append_rows(first + rows.gene, inputs={"histone": rows.histone}, rows={"id": own})
         usage = np.where(np.arange(len(ids)) % 4 == 0, "public", "private")
-        gene = [name.partition("_")[2] for name in ids]  # its rows in several cells are no strangers
+        gene = [name.partition("_")[2] for name in ids]  # whose rows in several cells depend on each other
         columns = {"id": ids, "expression": answers, "usage": usage, "group": gene}
         writer.write_answers(pd.DataFrame(columns))
         writer.write_subsets(subset_table(test, names))
@@ -112,7 +108,7 @@ def make_genes(count: int, seed: int, part: str) -> Genes:
 
 
 def make_rows(genes: Genes, cells: np.ndarray, seed: int, part: str) -> Rows:
-    """Measure genes in cells: marks from the activity there, expression from activity and stability."""
+    """Measure genes in cells: marks from activity, expression from activity and stability."""
     count = len(genes.activity)
     gene, cell = (x.ravel() for x in np.meshgrid(np.arange(count), cells, indexing="ij"))
     rng = generator(seed, f"{part} rows", 0)
@@ -124,13 +120,14 @@ def make_rows(genes: Genes, cells: np.ndarray, seed: int, part: str) -> Rows:
 
 
 def draw_marks(activity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw read counts (N, 5, 100) of the marks around the start, as far as activity (N,) shows in them."""
+    """Draw read counts (N, 5, 100) of the marks around the start, given the activity (N,)."""
     level = 1 / (1 + np.exp(-1.5 * (activity - MEAN_ACTIVITY)))  # (N,) 0..1
     shape = profiles()
     share = np.stack([1 - level, level, 0.3 + 0.5 * level, level, 0.4 + 0 * level], axis=1)  # (N, 5)
-    unlike = rng.gamma(1 / OVERDISPERSION, OVERDISPERSION, share.shape)
-    rate = 0.3 + DEPTH * (share * unlike)[:, :, None] * shape
-    return rng.poisson(rate.round(DECIMALS)).astype(np.float32)
+    factor = rng.gamma(1 / OVERDISPERSION, OVERDISPERSION, share.shape)
+    rate = 0.3 + DEPTH * (share * factor)[:, :, None] * shape
+    counts: np.ndarray = rng.poisson(rate.round(DECIMALS)).astype(np.float32)
+    return counts
 
 
 def profiles() -> np.ndarray:

@@ -1,9 +1,9 @@
 """A simulated reporter assay of yeast promoters with a known ceiling; needs no file.
 
-80-bp inserts in the yeast construct are random bases with a few planted sites of real transcription factors;
-a thermodynamic model gives their expression (0..17), a sorting experiment its measurement. Training rows have
-few reads each, many a single one and so a whole number; test rows have many. The test subsets follow DREAM
-2022.
+80-bp inserts in the yeast construct are random bases with a few planted binding sites of real transcription
+factors. A thermodynamic model gives their expression (0..17), and a simulated sorting experiment measures it.
+Training rows have few reads each, many a single one and so a whole number; test rows have many. The test
+subsets follow DREAM 2022.
 """
 
 import argparse
@@ -27,38 +27,33 @@ from data_prep.simulation.assay import (
     measure,
     rounded,
 )
+from data_prep.simulation.options import add_size_and_seed
 from data_prep.simulation.subsets import Heldout, make_test
 from data_prep.simulation.thermodynamics import expression
 from data_prep.simulation.yeast_factors import FACTORS
+from data_prep.standards import dream_subsets
+from data_prep.standards.yeast_construct import BACKBONE_LEFT, BACKBONE_RIGHT, UNIT
 
-# The plasmid around the adapters (Rafi et al., Nature Biotechnology 2024).
-BACKBONE_LEFT, BACKBONE_RIGHT = (
-    "AGTGCTAGCAGGAATGATGCAAAAGGTTCCCGATTCGAAC",
-    "TCTTAATTAAAAAAAGATAGAAAACATTAGGAGTGTAACA",
-)
+NUM_TRAIN = 1_792
 TEST_READS = 400
 BLOCK_ROWS = 4_096  # random draws are keyed by block, so a row does not depend on how many there are
 
-WEIGHTS = {
-    "all": 1.0, "high": 0.3, "low": 0.3, "native_like": 0.3, "random": 0.3, "challenging": 0.5,
-    "SNVs": 1.25, "motif_perturbation": 0.3, "motif_tiling": 0.4,
-}  # fmt: skip
-PAIRS = ("SNVs", "motif_perturbation", "motif_tiling")
+SUBSETS = dream_subsets.subsets(native="native_like")
+WEIGHTS = dream_subsets.weights(SUBSETS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
-    parser.add_argument("--rows", type=int, default=1_792, help="training rows (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of every random draw (default: %(default)s)")
+    add_size_and_seed(parser, "--rows", default=NUM_TRAIN, what="promoters")
 
 
-def prepare(arguments: argparse.Namespace) -> None:
+def prepare(options: argparse.Namespace) -> None:
     """Build the challenge that the command line asks for."""
-    folder = arguments.output or Path("data/promoters")
-    build(folder, seed=arguments.seed, num_train=arguments.rows, overwrite=arguments.overwrite)
+    folder = options.output or Path("data/promoters")
+    build(folder, seed=options.seed, num_train=options.rows, overwrite=options.overwrite)
 
 
-def build(folder: Path, *, seed: int = 0, num_train: int = 1_792, overwrite: bool = False) -> None:
+def build(folder: Path, *, seed: int = 0, num_train: int = NUM_TRAIN, overwrite: bool = False) -> None:
     """Write the challenge folder: the same bytes for the same seed and number of rows."""
     test = make_test(seed)
     truth = expression(test.tokens, START, STOP)
@@ -95,17 +90,17 @@ def declare(ceiling: dict[str, float]) -> Declaration:
         Score.of("pearson_r2", "pearson_score", weights=WEIGHTS),
         Score.of("spearman", "spearman_score", weights=WEIGHTS),
     ]
-    scores += [Score.of("pearson", f"pearson_{name}", subset=name) for name in WEIGHTS if name != "all"]
+    scores += [Score.of("pearson", f"pearson_{name}", subset=name) for name in SUBSETS]
     return Declaration(
         name="promoters",
         title="Simulated yeast promoters",
         source="simulated by data_prep.promoters; subsets after Rafi et al., Nat. Biotechnol. 2024",
         licence="CC0-1.0",
-        targets=(Target("expression", "mean sorting bin, 0..17"),),
+        targets=(Target("expression", UNIT),),
         scores=tuple(scores),
         left_flank=BACKBONE_LEFT,
         right_flank=BACKBONE_RIGHT,
-        subsets={name: "pairs" if name in PAIRS else "rows" for name in WEIGHTS if name != "all"},
+        subsets=dream_subsets.kinds(SUBSETS),
         ceiling=ceiling,
     )
 
@@ -125,7 +120,7 @@ def training_blocks(seed: int, num_rows: int) -> Iterator[tuple[int, np.ndarray,
 
 
 def answer_ceiling(test: Heldout, truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    """Score the noiseless truth against the measured test answers, by every correlation that is declared."""
+    """Score the noiseless truth against the measured test answers, by every declared correlation."""
     members = dict(iter(test.subsets.groupby("subset")))
     squared, plain = 0.0, 0.0
     found = {"pearson": pearson(truth, answers), "spearman": spearman(truth, answers)}
@@ -133,7 +128,9 @@ def answer_ceiling(test: Heldout, truth: np.ndarray, answers: np.ndarray) -> dic
         row, reference = np.arange(len(truth)), None
         if name != "all":
             row = members[name]["id"].to_numpy(dtype=int)
-            reference = members[name]["reference"].to_numpy(dtype=int) if name in PAIRS else None
+            reference = (
+                members[name]["reference"].to_numpy(dtype=int) if SUBSETS[name].kind == "pairs" else None
+            )
         pair = [x[row] if reference is None else x[row] - x[reference] for x in (truth, answers)]
         found[f"pearson_{name}"] = pearson(*pair)
         squared, plain = squared + weight * pearson(*pair) ** 2, plain + weight * spearman(*pair)

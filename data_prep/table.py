@@ -18,35 +18,29 @@ import argparse
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Score, Target
-from competition.data.tokens import LETTERS, encode
+from competition.data.tokens import encode
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.reading.delimited import read_pieces
-from data_prep.reading.numbers import Number, Spread, parse_number, read_input, read_numbers
+from data_prep.reading.columns import (
+    Columns,
+    answers_of,
+    choose_rows,
+    find_moments,
+    ids_of,
+    subset_names,
+    subset_rows,
+    usage_of,
+)
+from data_prep.reading.delimited import read_pieces, refuse
+from data_prep.reading.numbers import parse_number, read_input, read_numbers
 
-USAGES = ("train", "public", "private")
 SPECIAL = ("id", "group", "fold", "usage")
-
-
-class Columns(NamedTuple):
-    """Which column of the table is what; None where there is none."""
-
-    sequence: str
-    targets: tuple[Number, ...]
-    id: str | None
-    group: str | None
-    fold: str | None
-    usage: str | None
-    subset: str | None
-    inputs: dict[str, tuple[Number, ...]]
-    test: tuple[str, frozenset[str]] | None = None  # a column, and its values in test rows
-    spread: Spread | None = None  # of the inputs that become z-scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,8 +105,8 @@ def prepare(options: argparse.Namespace) -> None:
     for column in wanted:
         _require(column.removesuffix("!"), list(first.columns), "--where")
     if options.standardise:
-        columns = columns._replace(spread=find_spread(options.file, columns, wanted))
-    subsets = _subset_names(options.file, columns) if columns.subset else []
+        columns = columns._replace(moments=find_moments(options.file, columns, wanted))
+    subsets = subset_names(options.file, columns) if columns.subset else []
     challenge = declare(name, columns, options, subsets)
     with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
         counts = write(writer, _chain(first, pieces), columns, wanted, options.file)
@@ -182,36 +176,6 @@ def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
     return Columns(options.sequence, targets, inputs=inputs, test=test, **special)
 
 
-def find_spread(path: Path, columns: Columns, wanted: dict[str, str]) -> Spread:
-    """Return mean and deviation of every input column over the training rows that have a value."""
-    numbers = [number for members in columns.inputs.values() for number in members]
-    sums = {number: np.zeros(3) for number in numbers}  # count, sum, sum of squares
-    for piece in read_pieces(path):
-        piece = _chosen(piece, wanted)
-        piece = piece[_usage(piece, columns, path) == "train"]
-        for number in numbers:
-            values = read_numbers(piece, number, path, missing=True)
-            values = values[~np.isnan(values)]
-            sums[number] += (len(values), values.sum(), (values**2).sum())
-    spread: Spread = {}
-    for number, (count, total, square) in sums.items():
-        mean = total / max(count, 1)
-        deviation = np.sqrt(max(square / max(count, 1) - mean**2, 0))
-        if deviation < 1e-9 * max(abs(mean), 1):
-            raise InputError(
-                f"{path}: {number.column} is the same in all training rows; wanted an input that varies"
-            )
-        spread[number] = (mean, deviation)
-    return spread
-
-
-def _chosen(piece: pd.DataFrame, wanted: dict[str, str]) -> pd.DataFrame:
-    for column, value in wanted.items():
-        name = column.removesuffix("!")
-        piece = piece[(piece[name] == value) == (name == column)]
-    return piece
-
-
 def _require(column: str, there: list[str], where: str) -> None:
     if column not in there:
         near = get_close_matches(column, there, n=1)
@@ -231,15 +195,6 @@ def _chain(first: pd.DataFrame, rest: Iterator[pd.DataFrame]) -> Iterator[pd.Dat
     yield from rest
 
 
-def _subset_names(path: Path, columns: Columns) -> list[str]:
-    names: set[str] = set()
-    for piece in read_pieces(path):
-        names |= set(piece[columns.subset][_usage(piece, columns, path) != "train"]) - {""}
-    if "all" in names:
-        raise InputError(f"{path}: a subset is called 'all', which is every row; wanted another name")
-    return sorted(names)
-
-
 def write(
     writer: ChallengeWriter,
     pieces: Iterator[pd.DataFrame],
@@ -251,19 +206,19 @@ def write(
     counts = {"train": 0, "test": 0}
     answers, subsets = [], []
     for piece in pieces:
-        piece = _chosen(piece, wanted)
+        piece = choose_rows(piece, wanted)
         if piece.empty:
             continue
-        usage = _usage(piece, columns, path)
+        usage = usage_of(piece, columns, path)
         test = usage != "train"
         for part, rows in (("train", piece[~test]), ("test", piece[test])):
             if len(rows):
                 _append(writer, part, rows, columns, path)
                 counts[part] += len(rows)
         if test.any():
-            answers.append(_answers(piece[test], usage[test], columns, path))
+            answers.append(answers_of(piece[test], usage[test], columns, path))
             if columns.subset:
-                subsets.append(_subset_rows(piece[test], columns))
+                subsets.append(subset_rows(piece[test], columns))
     if not counts["train"]:
         raise InputError(f"{path}: no row is for training; check --where and the usage column")
     if answers:
@@ -272,73 +227,21 @@ def write(
     return counts
 
 
-def _usage(piece: pd.DataFrame, columns: Columns, path: Path) -> pd.Series:
-    if columns.test is not None:
-        column, values = columns.test
-        return piece[column].isin(values).map({True: "private", False: "train"})
-    if columns.usage is None:
-        return pd.Series("train", index=piece.index)
-    usage = piece[columns.usage].str.strip().str.lower()
-    bad = ~usage.isin(USAGES)
-    if bad.any():
-        row = bad.idxmax()
-        raise InputError(
-            f"{path}: line {row + 2} has the usage {piece[columns.usage][row]!r}; wanted {', '.join(USAGES)}"
-        )
-    return usage
-
-
 def _append(writer: ChallengeWriter, part: str, rows: pd.DataFrame, columns: Columns, path: Path) -> None:
-    tokens, lengths = _encode(rows[columns.sequence], path)
+    sequences = rows[columns.sequence]
+    tokens, lengths = encode(sequences.to_list(), name=str(path), lines=sequences.index)
     inputs = {
-        name: np.stack([read_input(rows, number, columns.spread, path) for number in members], axis=1)
+        name: np.stack([read_input(rows, number, columns.moments, path) for number in members], axis=1)
         for name, members in columns.inputs.items()
     }
-    carried = {"id": _ids(rows, columns)}
+    carried = {"id": ids_of(rows, columns)}
     for name in ("group", "fold"):
         column = getattr(columns, name)
         if column is not None and part == "train":
+            refuse(rows[column] == "", rows[column], path, f"a {name} for every training row")
             carried[name] = rows[column].to_list()
-            if "" in carried[name]:
-                line = rows.index[carried[name].index("")] + 2
-                raise InputError(f"{path}: line {line} has no {name}; wanted one for every training row")
     target = None
     if part == "train":
         target = np.stack([read_numbers(rows, number, path) for number in columns.targets], axis=1)
     store = writer.train if part == "train" else writer.test
     store.append(tokens, lengths, target=target, inputs=inputs, rows=carried)
-
-
-def _ids(rows: pd.DataFrame, columns: Columns) -> list[str]:
-    return rows[columns.id].to_list() if columns.id else [str(row) for row in rows.index]
-
-
-def _encode(sequences: pd.Series, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    bad = ~sequences.str.fullmatch(f"[{LETTERS}U{LETTERS.lower()}u]+")
-    if bad.any():
-        line, sequence = int(bad.idxmax()) + 2, sequences[bad.idxmax()]
-        if not sequence:
-            raise InputError(f"{path}: line {line} has no sequence")
-        position = next(i for i, letter in enumerate(sequence) if letter.upper() not in LETTERS + "U")
-        raise InputError(
-            f"{path}: line {line} has {sequence[position]!r} at position {position} of its sequence; "
-            f"wanted IUPAC letters ({LETTERS} or U)"
-        )
-    return encode(sequences.to_list(), name=str(path))
-
-
-def _answers(rows: pd.DataFrame, usage: pd.Series, columns: Columns, path: Path) -> pd.DataFrame:
-    values = {number.name: read_numbers(rows, number, path, missing=True) for number in columns.targets}
-    frame = pd.DataFrame({"id": _ids(rows, columns), **values, "usage": usage.to_list()})
-    if columns.group is not None:
-        frame["group"] = np.where(
-            rows[columns.group] != "", rows[columns.group], "row " + frame["id"].to_numpy()
-        )
-    return frame
-
-
-def _subset_rows(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {"subset": rows[columns.subset].to_list(), "id": _ids(rows, columns), "reference": ""}
-    )
-    return frame[frame.subset != ""]

@@ -1,8 +1,8 @@
 """Yeast promoters of Vaishnav et al. 2022 in complex or defined medium, or both pooled for pre-training.
 
 The folder holds the files of Zenodo 4436477, plain or gzipped: complex_media_training_data_Glu.txt and
-defined_media_training_data_SC_Ura.txt for training; Native_*.csv, Drift_*.csv and
-Random_testdata_complex_media.txt, as far as they are there, are the test subsets.
+defined_media_training_data_SC_Ura.txt for training. Native_*.csv, Drift_*.csv and
+Random_testdata_complex_media.txt are the test subsets; those that are missing are left out.
 
     python -m data_prep vaishnav2022 download/ --medium complex
 """
@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.base.errors import InputError
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import decode, encode
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.dream2022 import read_any
-from data_prep.reading.files import open_bytes
+from data_prep.reading.delimited import read_table, require_columns
+from data_prep.reading.files import exists
+from data_prep.reading.numbers import Number, read_numbers
+from data_prep.reading.two_columns import read_two_columns
+from data_prep.standards.yeast_construct import UNIT
 
 MEDIA = ("complex", "defined")
 TRAINING = {
@@ -45,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Build the challenge and say what it holds."""
+    """Build the challenge that the command line asks for, and print its size."""
     media = MEDIA if options.medium == "pooled" else (options.medium,)
     tests = {
         name: options.folder / file
         for name, file in TESTS.items()
-        if name.endswith(media) and any((options.folder / f"{file}{end}").exists() for end in ("", ".gz"))
+        if name.endswith(media) and exists(options.folder / file)
     }
     name = options.name or f"vaishnav2022_{options.medium}"
     folder = options.output or Path("data") / name
@@ -77,7 +79,7 @@ def declare(name: str, subsets: list[str]) -> Declaration:
         title="Yeast promoters of Vaishnav et al. 2022",
         source="Vaishnav et al., Nature 2022; Zenodo 4436477",
         licence="CC BY 4.0",
-        targets=(Target("expression", "mean sorting bin, 0..17"),),
+        targets=(Target("expression", UNIT),),
         scores=tuple(scores),
         subsets=dict.fromkeys(subsets, "rows"),
     )
@@ -86,7 +88,7 @@ def declare(name: str, subsets: list[str]) -> Declaration:
 def write_train(writer: ChallengeWriter, path: Path) -> int:
     """Stream the training rows of one medium; return how many there are."""
     count = 0
-    for block in read_any(path):
+    for block in read_two_columns(path):
         writer.train.append(block.tokens, block.lengths, target=block.value)
         count += len(block.value)
     return count
@@ -96,9 +98,8 @@ def write_tests(writer: ChallengeWriter, tests: dict[str, Path]) -> dict[str, in
     """Write the test rows of every file and their answers, all private; return how many each brings."""
     counts, answers, subsets = {}, [], []
     for subset, path in tests.items():
-        sequences, values = read_test(path)
-        tokens, lengths = encode(sequences, name=str(path))
-        ids = [f"{subset}_{row}" for row in range(len(sequences))]
+        tokens, lengths, values = read_test(path)
+        ids = [f"{subset}_{row}" for row in range(len(values))]
         writer.test.append(tokens, lengths, rows={"id": ids})
         answers.append(pd.DataFrame({"id": ids, "expression": values, "usage": "private"}))
         subsets.append(pd.DataFrame({"subset": subset, "id": ids, "reference": ""}))
@@ -109,21 +110,14 @@ def write_tests(writer: ChallengeWriter, tests: dict[str, Path]) -> dict[str, in
     return counts
 
 
-def read_test(path: Path) -> tuple[list[str], np.ndarray]:
-    """Return sequences and measured values of a test file: a CSV with a header, or two columns."""
+def read_test(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tokens, lengths and measured values of a test file: a CSV with a header, or two columns."""
     if path.suffix == ".txt":
-        blocks = list(read_any(path))
-        return [s for block in blocks for s in decode(block.tokens)], np.concatenate(
-            [b.value for b in blocks]
-        )
-    with open_bytes(path) as file:
-        table = pd.read_csv(file)
-    for column in ("sequence", MEASURED):
-        if column not in table:
-            raise InputError(f"{path} has no column {column!r}; it has {', '.join(map(str, table.columns))}")
-    values = pd.to_numeric(table[MEASURED], errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(f"{path}: line {row + 2} has {MEASURED} {table[MEASURED][row]!r}; wanted a number")
-    return table["sequence"].to_list(), values
+        blocks = list(read_two_columns(path))
+        sequences = [sequence for block in blocks for sequence in decode(block.tokens)]
+        return *encode(sequences), np.concatenate([block.value for block in blocks])
+    table = read_table(path)
+    require_columns(("sequence", MEASURED), table.columns, path)
+    values = read_numbers(table, Number(MEASURED), path)
+    tokens, lengths = encode(table["sequence"].to_list(), name=str(path), lines=table.index)
+    return tokens, lengths, values

@@ -118,6 +118,13 @@ def strangers(source: str, folders: int) -> set[str]:
     return own | (packages(source) - FOR_SOLUTIONS)
 
 
+def other_preparers(source: str) -> set[str]:
+    """Return the preparers, which are the modules in data_prep's root, that a source imports."""
+    roots = {path.stem for path in PREPARERS if path.parent.name == "data_prep"} - {"__init__"}
+    places = [[*name.split("."), ""] for _, name in imports(source)]
+    return {place[1] for place in places if place[0] == "data_prep" and place[1] in roots}
+
+
 def each(files: dict[Path, str]):
     return pytest.mark.parametrize(
         ("path", "source"), files.items(), ids=[str(path.relative_to(REPOSITORY)) for path in files]
@@ -135,6 +142,11 @@ def test_the_harness_imports_no_preparer_and_no_solution(path, source):
 def test_preparers_import_of_the_harness_only_what_builds_a_challenge(path, source):
     assert harness_modules(source) <= FOR_PREPARERS, path
     assert "solutions" not in packages(source)
+
+
+@each({path: source for path, source in PREPARERS.items() if path.stem != "__main__"})
+def test_a_preparer_imports_no_other_preparer(path, source):
+    assert not other_preparers(source), path
 
 
 @each(SOLUTIONS)
@@ -188,6 +200,9 @@ def test_only_the_scorer_and_what_builds_challenges_know_the_private_folder(path
         (private_paths, "x = open(f'{folder}/private/answers.csv')", {"/private/answers.csv"}),
         (private_paths, "x = Path(folder, 'private')", {"private"}),
         (private_paths, "'''Reads private/.'''\nx = scores['private']", set()),
+        (other_preparers, "from data_prep.dream2022 import flanks", {"dream2022"}),
+        (other_preparers, "def f():\n    from data_prep import table, genes", {"table", "genes"}),
+        (other_preparers, "from data_prep.reading.columns import Columns", set()),
         (lambda source: strangers(source, 0), "from ..crmnet import layers", {"crmnet.layers"}),
         (lambda source: strangers(source, 0), "from competition.data.tokens import N", {"competition"}),
         (lambda source: strangers(source, 1), "from ..layers import Block\nimport math", set()),

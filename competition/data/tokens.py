@@ -3,7 +3,7 @@
 A C G T are 0..3, N is 4, the other IUPAC letters are 5..14 and PAD (outside the sequence) is 15.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -42,44 +42,55 @@ COMPLEMENT = _complement()  # token -> token of the paired base
 _LETTER_OF = np.frombuffer((LETTERS + " ").encode(), dtype=np.uint8)
 
 
-def encode(sequences: Sequence[str], *, name: str = "sequence") -> tuple[np.ndarray, np.ndarray]:
+def encode(
+    sequences: Sequence[str], *, name: str = "sequence", lines: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Encode sequences as left-aligned, PAD-filled tokens.
 
     Returns tokens (N, L) uint8 with L the longest length, and lengths (N,) int32.
-    Raises InputError with the row, the character and its position (both counted from 0).
+    Raises InputError with the row, the character and its position (both counted from 0), or with the line of
+    a file where lines (N,) are given.
     """
     lengths = np.fromiter(map(len, sequences), dtype=np.int32, count=len(sequences))
-    if not len(sequences) or lengths.min() == 0:
-        where = f"row {int(lengths.argmin())} is empty" if len(sequences) else "there are no rows"
-        raise InputError(f"{name}: {where}; wanted at least one letter")
+    if not len(sequences):
+        raise InputError(f"{name}: there are no rows; wanted at least one")
+
+    def place(row: int) -> str:
+        return f"{name}: row {row}" if lines is None else f"{name}: line {lines[row]}"
+
+    if lengths.min() == 0:
+        raise InputError(f"{place(int(lengths.argmin()))} has no sequence; wanted at least one letter")
     joined = "".join(sequences).encode("latin-1", errors="replace")
     flat = np.frombuffer(joined.translate(TRANSLATE), dtype=np.uint8)
-    if flat.max() == ILLEGAL:
-        raise InputError(_illegal_letter(sequences, lengths, flat, name))
+
+    def describe(index: int) -> str:
+        row = int(np.searchsorted(lengths.cumsum(), index, side="right"))
+        position = index - int(lengths[:row].sum())
+        return f"{place(row)} has {sequences[row][position]!r} at position {position}"
+
+    check_letters(flat, describe)
     tokens = np.full((len(sequences), lengths.max()), PAD, dtype=np.uint8)
     tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = flat
     return tokens, lengths
 
 
-def _illegal_letter(sequences: Sequence[str], lengths: np.ndarray, flat: np.ndarray, name: str) -> str:
-    at = int((flat == ILLEGAL).argmax())
-    row = int(np.searchsorted(lengths.cumsum(), at, side="right"))
-    position = at - int(lengths[:row].sum())
-    return (
-        f"{name}: row {row} has {sequences[row][position]!r} at position {position}; "
-        f"wanted IUPAC letters ({LETTERS} or U)"
-    )
+def check_letters(tokens: np.ndarray, describe: Callable[..., str]) -> None:
+    """Raise InputError where a byte was no IUPAC letter; describe(*index) says which and where."""
+    first = int(tokens.argmax())  # ILLEGAL is the largest byte
+    if tokens.flat[first] == ILLEGAL:
+        index = (int(each) for each in np.unravel_index(first, tokens.shape))
+        raise InputError(f"{describe(*index)}; wanted IUPAC letters ({LETTERS} or U)")
 
 
 def decode(tokens: np.ndarray) -> list[str]:
-    """Spell tokens (N, L) as strings; PAD is dropped."""
+    """Write tokens (N, L) as strings; PAD is dropped."""
     letters = _LETTER_OF[tokens]
     return [row.tobytes().decode().replace(" ", "") for row in letters]
 
 
 def reverse_complement(tokens: np.ndarray, lengths: np.ndarray | None = None) -> np.ndarray:
     """Reverse-complement tokens (N, L); with lengths (N,) the result stays left-aligned."""
-    flipped = COMPLEMENT[tokens[:, ::-1]]
+    flipped: np.ndarray = COMPLEMENT[tokens[:, ::-1]]
     if lengths is None:
         return flipped
     width = tokens.shape[1]

@@ -1,39 +1,37 @@
-"""Read CSV and TSV files piece by piece."""
+"""Read CSV and TSV files, whole or piece by piece, as text; the index is the number of the line."""
 
 import csv
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from data_prep.reading.files import open_bytes
+from data_prep.reading.files import exists, open_bytes
 
 CHUNK_ROWS = 50_000
+FIRST_LINE = 2  # of the rows below a header
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read the whole table; see read_pieces."""
+    return pd.concat(read_pieces(path))
 
 
 def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
     """Yield the table piece by piece with every cell as text; InputError where it is no table."""
-    if not path.exists():
+    if not exists(path):
         raise InputError(f"{path} does not exist; wanted a CSV or TSV file")
     separator = "\t" if {".tsv", ".txt"} & set(path.suffixes) else ","
     empty = True
     with open_bytes(path) as file, warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
         try:
-            pieces = pd.read_csv(
-                file, sep=separator, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS,
-                index_col=False, on_bad_lines="error", encoding="utf-8-sig",
-            )  # fmt: skip
-            for piece in pieces:
-                short = piece.isna().any(axis=1)
-                if short.any():
-                    line = int(short.idxmax()) + 2
-                    raise InputError(
-                        f"{path}: line {line} has fewer columns than the header's {piece.shape[1]}"
-                    )
+            for piece in _parse(file, separator, path):
                 empty = empty and piece.empty
                 yield piece
         except pd.errors.EmptyDataError:
@@ -42,10 +40,22 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
             raise InputError(f"{path}: {_long_line(path, separator)}") from None
         except (pd.errors.ParserError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is not a table: {str(error).strip()}") from None
-        except (EOFError, OSError) as error:
-            raise InputError(f"{path} is damaged or cut off: {error}") from None
     if empty:
         raise InputError(f"{path} has a header but no rows")
+
+
+def _parse(file: BinaryIO, separator: str, path: Path) -> Iterator[pd.DataFrame]:
+    pieces = pd.read_csv(
+        file, sep=separator, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS,
+        index_col=False, on_bad_lines="error", encoding="utf-8-sig",
+    )  # fmt: skip
+    for piece in pieces:
+        piece.index = piece.index + FIRST_LINE
+        short = piece.isna().any(axis=1)
+        if short.any():
+            columns = piece.shape[1]
+            raise InputError(f"{path}: line {short.idxmax()} has fewer columns than the header's {columns}")
+        yield piece
 
 
 def _long_line(path: Path, separator: str) -> str:
@@ -55,3 +65,20 @@ def _long_line(path: Path, separator: str) -> str:
         width = len(next(reader))
         row = next(row for row in reader if len(row) > width)
         return f"line {reader.line_num} has {len(row)} columns; wanted the header's {width}"
+
+
+def require_columns(wanted: Iterable[str], there: Iterable[object], path: Path) -> None:
+    """Raise InputError for the first column that a table does not have."""
+    names = [str(name) for name in there]
+    for column in wanted:
+        if column not in names:
+            raise InputError(f"{path} has no column {column!r}; it has {', '.join(names)[:400]}")
+
+
+def refuse(bad: np.ndarray | pd.Series, column: pd.Series, path: Path, wanted: str) -> None:
+    """Raise InputError for the first bad cell of a column, if there is one."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{path}: line {column.index[row]} has the {column.name} {column.iloc[row]!r}; wanted {wanted}"
+        )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.data.tokens import ILLEGAL, LETTERS, TRANSLATE, N, reverse_complement
+from competition.data.tokens import TRANSLATE, N, check_letters, reverse_complement
 
 SCAN_BYTES = 1 << 24
 BGZF_EXTRA = slice(12, 14)  # where a block of bgzip has the letters BC (SAM specification, section 4.1)
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Genome:
-    """Chromosomes of which any stretch can be read."""
+    """Chromosomes of which any window can be read."""
 
     path: Path
     lengths: dict[str, int]  # by name, in the order of the file
@@ -41,12 +41,10 @@ class Genome:
         letters = self.read(chromosome, first, last)
         inside = np.frombuffer(letters.translate(TRANSLATE), dtype=np.uint8)
         assert len(inside) == last - first, (chromosome, first, last, len(inside))
-        if inside.max() == ILLEGAL:
-            position = int((inside == ILLEGAL).argmax())
-            raise InputError(
-                f"{self.path}: {chromosome} has {chr(letters[position])!r} at base {first + position + 1}; "
-                f"wanted IUPAC letters ({LETTERS} or U)"
-            )
+        check_letters(
+            inside,
+            lambda at: f"{self.path}: {chromosome} has {chr(letters[at])!r} at base {first + at + 1}",
+        )
         tokens[first - start : last - start] = inside
         return tokens
 
@@ -140,9 +138,7 @@ def _open_bgzip(path: Path, head: bytes) -> Genome:
     try:
         from pyfaidx import Faidx
 
-        faidx = Faidx(
-            str(path), as_raw=True
-        )  # writes the indices path.fai and path.gzi, where they are not there
+        faidx = Faidx(str(path), as_raw=True)  # writes path.fai and path.gzi where they are missing
     except ImportError:
         raise InputError(
             f"{path} is packed by bgzip, which pyfaidx and Biopython read; run: pip install "

@@ -2,18 +2,31 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from competition.base.errors import InputError
 
-BLOCK_BYTES = 1 << 20  # larger blocks leave the cache and are slower
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that may be gzipped; it may also lie beside its name with .gz added.
+
+    InputError where it cannot be opened, and where it turns out inside to be damaged or cut off.
+    """
+    file = _open(path)
+    try:
+        with file:
+            yield file
+    except (EOFError, zlib.error, OSError) as error:
+        raise InputError(f"{path} is damaged or cut off: {error}; download it again") from None
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file that may be gzipped; it may also lie beside its name with .gz added."""
-    if not path.exists() and path.with_name(path.name + ".gz").exists():
-        path = path.with_name(path.name + ".gz")
+def _open(path: Path) -> BinaryIO:
+    packed = path.with_name(path.name + ".gz")
+    path = packed if packed.exists() and not path.exists() else path
     try:
         with path.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
@@ -22,8 +35,6 @@ def open_bytes(path: Path) -> BinaryIO:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _read(file: BinaryIO, path: Path) -> bytes:
-    try:
-        return file.read(BLOCK_BYTES)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} is damaged or cut off: {error}; download it again") from None
+def exists(path: Path) -> bool:
+    """Say whether there is such a file, plain or with .gz added to its name."""
+    return path.exists() or path.with_name(path.name + ".gz").exists()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.data.tokens import ILLEGAL, LETTERS, TRANSLATE
+from competition.data.tokens import TRANSLATE, check_letters
 
 
 def encode_line(sequence: bytes, *, length: int, where: str) -> np.ndarray:
@@ -11,10 +11,5 @@ def encode_line(sequence: bytes, *, length: int, where: str) -> np.ndarray:
     if len(sequence) != length:
         raise InputError(f"{where} has a sequence of {len(sequence):,} bases; wanted {length:,}")
     tokens = np.frombuffer(sequence.translate(TRANSLATE), dtype=np.uint8)
-    if tokens.max() == ILLEGAL:
-        position = int((tokens == ILLEGAL).argmax())
-        raise InputError(
-            f"{where} has {chr(sequence[position])!r} at position {position} of its sequence; "
-            f"wanted IUPAC letters ({LETTERS} or U)"
-        )
+    check_letters(tokens, lambda position: f"{where} has {chr(sequence[position])!r} at position {position}")
     return tokens

@@ -7,9 +7,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.base.errors import InputError
+from data_prep.reading.delimited import refuse
 
 A_LOGARITHM = re.compile(r"log10\(\s*([^()+]+?)\s*(?:\+\s*([0-9.eE+-]+)\s*)?\)")
+
+
+def is_number(text: str | bytes) -> bool:
+    """Say whether a cell is a number, finite or not."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Number(NamedTuple):
@@ -27,7 +36,7 @@ class Number(NamedTuple):
         return "" if self.offset is None else f"log10({self.column} + {self.offset:g})"
 
 
-Spread = dict[Number, tuple[float, float]]  # mean and deviation
+Moments = dict[Number, tuple[float, float]]  # mean and standard deviation of each column
 
 
 def parse_number(text: str) -> Number:
@@ -36,34 +45,24 @@ def parse_number(text: str) -> Number:
     return Number(found[1], float(found[2] or 0)) if found else Number(text)
 
 
-def read_input(rows: pd.DataFrame, number: Number, spread: Spread | None, path: Path) -> np.ndarray:
-    """Read one column of an input, as a z-score where that is asked for."""
-    if spread is None:
+def read_input(rows: pd.DataFrame, number: Number, moments: Moments | None, path: Path) -> np.ndarray:
+    """Read one column of an input, as a z-score where that is asked for; a missing value is then 0."""
+    if moments is None:
         return read_numbers(rows, number, path)
-    mean, deviation = spread[number]
-    return np.nan_to_num((read_numbers(rows, number, path, missing=True) - mean) / deviation, nan=0.0)
+    mean, deviation = moments[number]
+    values = (read_numbers(rows, number, path, missing=True) - mean) / deviation
+    values[np.isnan(values)] = 0
+    return values
 
 
 def read_numbers(rows: pd.DataFrame, number: Number, path: Path, *, missing: bool = False) -> np.ndarray:
     """Read a column, or its logarithm, as float64; missing allows empty cells, which become NaN."""
     column = rows[number.column]
-    values = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values)
-    if missing:
-        bad &= column.str.strip().to_numpy() != ""
-    if bad.any():
-        row = int(bad.argmax())
-        raise InputError(
-            f"{path}: line {int(column.index[row]) + 2} has {column.name} {column.iloc[row]!r}; "
-            "wanted a finite number"
-        )
+    values: np.ndarray = pd.to_numeric(column.str.strip(), errors="coerce").to_numpy(dtype=np.float64)
+    allowed = missing & (column.str.strip() == "").to_numpy()
+    refuse(~np.isfinite(values) & ~allowed, column, path, "a finite number")
     if number.offset is None:
         return values
-    low = values + number.offset <= 0
-    if low.any():
-        row = int(low.argmax())
-        raise InputError(
-            f"{path}: line {int(column.index[row]) + 2} has {column.name} {column.iloc[row]}; "
-            f"wanted more, for {number.unit}"
-        )
-    return np.log10(values + number.offset)
+    values = values + number.offset
+    refuse(values <= 0, column, path, f"more, for {number.unit}")
+    return np.asarray(np.log10(values))

@@ -1,4 +1,4 @@
-"""Stream the yeast files of two columns, sequence TAB value, into tokens and values at the speed of numpy.
+"""Stream files of two columns, sequence TAB value, into tokens and values at the speed of numpy.
 
 A block of bytes is translated once; tabs and line ends are found by one comparison, rows are gathered by
 their offsets, and numbers are parsed from a fixed-width view. There is no Python per row, and memory does not
@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.data.tokens import ILLEGAL, LETTERS, PAD, TRANSLATE
-from data_prep.reading.files import _read, open_bytes
+from competition.data.tokens import PAD, TRANSLATE, check_letters
+from data_prep.reading.files import open_bytes
+from data_prep.reading.numbers import is_number
 
+BLOCK_BYTES = 1 << 20  # larger blocks leave the cache and are slower
 MAX_NUMBER = 32  # characters of a value
 
 
@@ -27,22 +29,20 @@ class Block(NamedTuple):
     whole: np.ndarray  # written without a decimal point: the bin of a single read
 
 
-def read_two_columns(path: Path, *, header: bool = False, columns: int = 2) -> Iterator[Block]:
+def read_two_columns(path: Path) -> Iterator[Block]:
     """Yield the rows of a TAB-separated file, plain or gzipped, block by block.
 
-    columns more than 2 are allowed where the first two are sequence and value; the others are skipped. Raises
-    InputError with the line for an unknown letter, an empty sequence, a value that is not a finite number and
-    a wrong number of columns, and for a file that is empty or cut off.
+    The first line is a header where its second cell is no number; columns after the second are skipped.
+    Raises InputError with the line for an unknown letter, an empty sequence, a value that is not a finite
+    number and a wrong number of columns, and for a file that is empty or cut off.
     """
-    line, rest = 1, b""
     with open_bytes(path) as file:
-        if header:
-            file.readline()
-            line += 1
-        while True:
-            data = _read(file, path)
-            if not data:
-                break
+        first = file.readline()
+        cells = first.rstrip(b"\r\n").split(b"\t")
+        header = len(cells) > 1 and not is_number(cells[1])
+        columns = max(2, len(cells))
+        line, rest = (2, b"") if header else (1, first)
+        while data := file.read(BLOCK_BYTES):
             data = rest + data
             end = data.rfind(b"\n") + 1
             block, rest = data[:end], data[end:]
@@ -51,7 +51,7 @@ def read_two_columns(path: Path, *, header: bool = False, columns: int = 2) -> I
                 line += len(rows.value)
                 yield rows
         if rest:
-            yield _parse(rest + b"\n", path, line, columns)
+            yield _parse(rest.removesuffix(b"\n") + b"\n", path, line, columns)
             line += 1
     if line == 1 + header:
         raise InputError(f"{path} is empty; wanted lines of sequence TAB value")
@@ -71,13 +71,12 @@ def _parse(data: bytes, path: Path, line: int, columns: int) -> Block:
     if lengths.min() == 0:
         raise InputError(f"{path}: line {line + int(lengths.argmin())} has no sequence")
     tokens = _gather(np.frombuffer(data.translate(TRANSLATE), dtype=np.uint8), starts, lengths)
-    if tokens.max() == ILLEGAL:
-        row, position = (int(index[0]) for index in np.nonzero(tokens == ILLEGAL))
+
+    def describe(row: int, position: int) -> str:
         letter = chr(data[starts[row] + position])
-        raise InputError(
-            f"{path}: line {line + row} has {letter!r} at position {position} of its sequence; "
-            f"wanted IUPAC letters ({LETTERS} or U)"
-        )
+        return f"{path}: line {line + row} has {letter!r} at position {position}"
+
+    check_letters(tokens, describe)
     value, whole = _numbers(raw, tabs + 1, ends, path, line)
     return Block(tokens, lengths, value, whole)
 
@@ -100,7 +99,7 @@ def _gather(coded: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.nd
     common = int(np.bincount(lengths).argmax())
     tokens = np.full((len(starts), width), PAD, dtype=np.uint8)
     alike = np.flatnonzero(lengths == common)
-    rows = _stretches(coded, starts[alike], common)
+    rows = _slices(coded, starts[alike], common)
     if len(alike) == len(starts):
         tokens[:, :common] = rows
     else:
@@ -110,10 +109,10 @@ def _gather(coded: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.nd
     return tokens
 
 
-def _stretches(flat: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Copy stretches (n, length) of a flat array of bytes; none may end beyond it."""
-    # A view of every stretch of that length, as one item each: copying an item is copying a row.
-    items = np.ndarray((len(flat) - length + 1,), dtype=f"V{length}", buffer=flat, strides=(1,))
+def _slices(flat: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """Copy slices (n, length) of a flat array of bytes; none may end beyond it."""
+    # A view of every slice of that length, as one item each: copying an item is copying a row.
+    items: np.ndarray = np.ndarray((len(flat) - length + 1,), f"V{length}", flat, strides=(1,))
     return items[starts].view(np.uint8).reshape(-1, length)
 
 
@@ -127,26 +126,18 @@ def _numbers(
         row = int(sizes.argmin() if sizes.min() == 0 else sizes.argmax())
         raise InputError(_not_a_number(raw, starts, ends, path, line, row))
     padded = np.concatenate([raw, np.zeros(width, dtype=np.uint8)])
-    text = _stretches(padded, starts, width) * (np.arange(width, dtype=np.uint8) < sizes[:, None])
-    words = np.ascontiguousarray(text).view(f"S{width}")[:, 0]
+    text = _slices(padded, starts, width) * (np.arange(width, dtype=np.uint8) < sizes[:, None])
+    cells = np.ascontiguousarray(text).view(f"S{width}")[:, 0]
     try:
-        value = words.astype(np.float64)
+        value = cells.astype(np.float64)
     except ValueError:
-        row = next(number for number, word in enumerate(words.tolist()) if not _is_number(word))
+        row = next(number for number, cell in enumerate(cells.tolist()) if not is_number(cell))
         raise InputError(_not_a_number(raw, starts, ends, path, line, row)) from None
     if not np.isfinite(value).all():
         row = int((~np.isfinite(value)).argmax())
         raise InputError(_not_a_number(raw, starts, ends, path, line, row))
     whole = ~((text == ord(".")) | (text == ord("e")) | (text == ord("E"))).any(axis=1)
     return value, whole
-
-
-def _is_number(word: bytes) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _not_a_number(

@@ -152,10 +152,10 @@ def _write(
     """Write an instance of a motif into each of some sequences, on a random strand."""
     choices = [["ACGT".index(base) for base in BASES[letter]] for letter in motif.consensus]
     letters = [np.array(each, dtype=np.uint8)[rng.integers(0, len(each), len(genes))] for each in choices]
-    words = np.stack(letters, axis=1)  # (n, K)
+    kmers = np.stack(letters, axis=1)  # (n, K)
     flip = rng.random(len(genes)) < 0.5
-    words = np.where(flip[:, None], COMPLEMENT[words[:, ::-1]], words)
-    tokens[genes[:, None], column[:, None] + np.arange(words.shape[1])] = words
+    kmers = np.where(flip[:, None], COMPLEMENT[kmers[:, ::-1]], kmers)
+    tokens[genes[:, None], column[:, None] + np.arange(kmers.shape[1])] = kmers
 
 
 def site_table(planted: Planted) -> dict[str, np.ndarray]:

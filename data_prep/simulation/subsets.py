@@ -7,20 +7,20 @@ import pandas as pd
 
 from competition.data.hashing import mix, scale
 from data_prep.simulation.assay import (
-    INSERT,
     START,
     STOP,
     Sites,
     construct,
+    draw_instances,
     generator,
     make_promoters,
-    spell,
     write,
 )
 from data_prep.simulation.thermodynamics import expression
 from data_prep.simulation.yeast_factors import FACTORS
+from data_prep.standards.yeast_construct import INSERT_BASES
 
-PUBLIC_SHARE = 0.13  # of the families, as in DREAM 2022
+PUBLIC_SHARE = 0.13  # of the clusters, as in DREAM 2022
 NUM_RANDOM, NUM_NATIVE_LIKE = 300, 100
 NUM_HIGH, NUM_LOW, NUM_CHALLENGING = 70, 70, 100
 NUM_CANDIDATES = 2_000  # from which the high, low and challenging rows are chosen
@@ -32,31 +32,31 @@ TRACT = (6, 15)  # length in bp of the poly-A or poly-T tract in a native-like i
 
 
 class Heldout(NamedTuple):
-    """Test constructs, their planted sites, the subsets and who is public."""
+    """Test constructs, their planted sites, the subsets and which rows are public."""
 
     tokens: np.ndarray  # (N, 110)
     sites: Sites
     subsets: pd.DataFrame  # subset, id, reference
-    usage: np.ndarray  # (N,) "public" or "private"; a family is one or the other
+    usage: np.ndarray  # (N,) "public" or "private"; a cluster is one or the other
 
 
 class _Collection:
-    """Constructs, sites, subsets and families, as they are added."""
+    """Constructs, sites, subsets and clusters, as they are added."""
 
     def __init__(self) -> None:
         self.count = 0
         self.tokens: list[np.ndarray] = []
         self.sites: list[Sites] = []
         self.subsets: list[pd.DataFrame] = []
-        self.family: list[np.ndarray] = []
+        self.cluster: list[np.ndarray] = []
 
     def add(
-        self, tokens: np.ndarray, sites: Sites | None = None, family: np.ndarray | None = None
+        self, tokens: np.ndarray, sites: Sites | None = None, cluster: np.ndarray | None = None
     ) -> np.ndarray:
-        """Add constructs (n, 110) and return their ids; those without a family each found one."""
+        """Add constructs (n, 110) and return their ids; those without a cluster are one each."""
         ids = np.arange(self.count, self.count + len(tokens))
         self.tokens.append(tokens)
-        self.family.append(ids if family is None else family)
+        self.cluster.append(ids if cluster is None else cluster)
         if sites is not None:
             self.sites.append(sites._replace(row=sites.row + self.count))
         self.count += len(tokens)
@@ -80,8 +80,8 @@ def make_test(seed: int) -> Heldout:
     _add_snvs(rows, tokens_of(rows, random_ids[:NUM_SNV_REFERENCES]), random_ids[:NUM_SNV_REFERENCES], rng)
     _add_perturbed(rows, random_ids, rng)
     _add_tiles(rows, rng)
-    family = np.concatenate(rows.family)
-    chance = scale(mix(family.astype(np.uint64) + mix(np.array([seed], dtype=np.uint64))), 10_000) / 10_000
+    cluster = np.concatenate(rows.cluster)
+    chance = scale(mix(cluster.astype(np.uint64) + mix(np.array([seed], dtype=np.uint64))), 10_000) / 10_000
     usage = np.where(chance < PUBLIC_SHARE, "public", "private")
     sites = Sites(*(np.concatenate(columns) for columns in zip(*rows.sites, strict=True)))
     return Heldout(np.concatenate(rows.tokens), sites, pd.concat(rows.subsets), usage)
@@ -95,18 +95,18 @@ def tokens_of(rows: _Collection, ids: np.ndarray) -> np.ndarray:
 def native_background(count: int, rng: np.random.Generator) -> np.ndarray:
     """Return AT-rich inserts (count, 80) with a poly-A or poly-T tract, as in native yeast promoters."""
     share = [AT_SHARE / 2, (1 - AT_SHARE) / 2, (1 - AT_SHARE) / 2, AT_SHARE / 2]
-    inserts = rng.choice(4, (count, INSERT), p=share).astype(np.uint8)
+    inserts = rng.choice(4, (count, INSERT_BASES), p=share).astype(np.uint8)
     length, base = rng.integers(*TRACT, count, endpoint=True), rng.choice([0, 3], count).astype(np.uint8)
-    start = rng.integers(0, INSERT - length)[:, None]
-    column = np.arange(INSERT)
+    start = rng.integers(0, INSERT_BASES - length)[:, None]
+    column = np.arange(INSERT_BASES)
     inside = (column >= start) & (column < start + length[:, None])
-    return np.where(inside, base[:, None], inserts)
+    return np.asarray(np.where(inside, base[:, None], inserts))
 
 
 def _add_extremes(rows: _Collection, rng: np.random.Generator) -> None:
-    """Add the highest and the lowest of many candidates, and those that a blind model gets most wrong.
+    """Add the highest and the lowest of many candidates, and those a position-blind model gets most wrong.
 
-    The blind model knows every site but not where it lies.
+    That model knows every site but not where it lies.
     """
     tokens, sites = make_promoters(NUM_CANDIDATES, rng)
     truth = expression(tokens, START, STOP)
@@ -141,7 +141,7 @@ def _add_snvs(
     changed[column, position] = (changed[column, position] + shift) % 4
     changed, first = np.unique(np.column_stack([parent, changed]), axis=0, return_index=True)
     parent = parent[first]
-    rows.mark("SNVs", rows.add(changed[:, 1:].astype(np.uint8), family=parent), parent)
+    rows.mark("SNVs", rows.add(changed[:, 1:].astype(np.uint8), cluster=parent), parent)
 
 
 def _within_a_site(sites: Sites, row: int, rng: np.random.Generator, otherwise: int) -> int:
@@ -163,12 +163,12 @@ def _add_perturbed(rows: _Collection, random_ids: np.ndarray, rng: np.random.Gen
         length = len(FACTORS[sites.factor[site]].consensus)
         start = sites.start[site]
         tokens[number, start : start + length] = rng.integers(0, 4, length)
-    rows.mark("motif_perturbation", rows.add(tokens, family=parent), parent)
+    rows.mark("motif_perturbation", rows.add(tokens, cluster=parent), parent)
 
 
 def _add_tiles(rows: _Collection, rng: np.random.Generator) -> None:
     """Add backgrounds without sites, and the same with one site at one place after another."""
-    backgrounds = construct(rng.integers(0, 4, (NUM_BACKGROUNDS, INSERT), dtype=np.uint8))
+    backgrounds = construct(rng.integers(0, 4, (NUM_BACKGROUNDS, INSERT_BASES), dtype=np.uint8))
     ids = rows.add(backgrounds)
     for number in range(NUM_BACKGROUNDS):
         factor = number % len(FACTORS)
@@ -177,6 +177,6 @@ def _add_tiles(rows: _Collection, rng: np.random.Generator) -> None:
         strand = np.full(TILES_EACH, number // len(FACTORS) % 2)
         sites = Sites(np.arange(TILES_EACH), np.full(TILES_EACH, factor), start, strand)
         tokens = backgrounds[[number]].repeat(TILES_EACH, 0)
-        write(tokens, sites, spell(factor, 1, rng).repeat(TILES_EACH, 0))
+        write(tokens, sites, draw_instances(factor, 1, rng).repeat(TILES_EACH, 0))
         parent = ids[[number]].repeat(TILES_EACH)
-        rows.mark("motif_tiling", rows.add(tokens, sites, family=parent), parent)
+        rows.mark("motif_tiling", rows.add(tokens, sites, cluster=parent), parent)

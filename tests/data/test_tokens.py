@@ -87,7 +87,7 @@ def test_a_wrong_character_is_found_wherever_it_is(sequences, wrong, data):
 
 
 def test_an_empty_sequence_and_an_empty_table_are_refused():
-    with pytest.raises(InputError, match="row 1 is empty"):
+    with pytest.raises(InputError, match="row 1 has no sequence"):
         encode(["A", ""])
     with pytest.raises(InputError, match="no rows"):
         encode([])

@@ -10,9 +10,10 @@ from competition.data.challenge import open_challenge
 from competition.data.tokens import decode, encode, reverse_complement
 from competition.judging.scoring import score
 from data_prep.promoters import build
-from data_prep.simulation.assay import INSERT, START, STOP, construct
+from data_prep.simulation.assay import START, STOP, construct
 from data_prep.simulation.thermodynamics import energies, expression, site_weights
 from data_prep.simulation.yeast_factors import FACTORS
+from data_prep.standards.yeast_construct import INSERT_BASES
 
 BY_NAME = {factor.name: factor for factor in FACTORS}
 
@@ -25,7 +26,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def background(seed: int = 0, count: int = 200) -> np.ndarray:
-    return construct(np.random.default_rng(seed).integers(0, 4, (count, INSERT), dtype=np.uint8))
+    return construct(np.random.default_rng(seed).integers(0, 4, (count, INSERT_BASES), dtype=np.uint8))
 
 
 def with_site(tokens: np.ndarray, word: str, start: int) -> np.ndarray:

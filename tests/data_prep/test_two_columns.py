@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from competition.base.errors import InputError
 from competition.data.tokens import decode
-from data_prep.reading import files
+from data_prep.reading import two_columns
 from data_prep.reading.two_columns import read_two_columns
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(repr) | st.integers(-99, 99).map(str)
 ROWS = st.lists(st.tuples(st.text("ACGTN", min_size=1, max_size=30), NUMBERS), min_size=1, max_size=40)
 
 
-def read(path: Path, **options):
-    blocks = list(read_two_columns(path, **options))
+def read(path: Path):
+    blocks = list(read_two_columns(path))
     sequences = [sequence for block in blocks for sequence in decode(block.tokens)]
     return (
         sequences,
@@ -44,7 +44,7 @@ def test_any_file_reads_as_it_would_line_by_line(tmp_path_factory, rows, ending,
     text = ending.join("\t".join(row) for row in rows) + (ending if last else "")
     path = write(tmp_path_factory.mktemp("rows"), text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "BLOCK_BYTES", size)
+        patch.setattr(two_columns, "BLOCK_BYTES", size)
         sequences, value, whole = read(path)
     assert sequences == [sequence for sequence, _ in rows]
     assert value.tolist() == [float(number) for _, number in rows]
@@ -57,9 +57,9 @@ def test_a_gzipped_file_reads_like_a_plain_one_also_by_its_plain_name(tmp_path):
     assert read(tmp_path / "rows.txt")[0] == read(tmp_path / "rows.txt.gz")[0] == ["ACGT", "GG"]
 
 
-def test_a_header_and_further_columns_are_skipped_when_declared(tmp_path):
+def test_a_header_and_further_columns_are_skipped(tmp_path):
     path = write(tmp_path, "sequence\texpression\tsource\nACGT\t1.5\tlab\nGG\t2\tlab\n")
-    assert read(path, header=True, columns=3)[0] == ["ACGT", "GG"]
+    assert read(path)[0] == ["ACGT", "GG"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_mistakes_are_named_with_their_line(tmp_path, text, words):
 
 
 def test_lines_are_counted_over_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(two_columns, "BLOCK_BYTES", 16)
     with pytest.raises(InputError, match="line 41 has 'X'"):
         read(write(tmp_path, "ACGT\t1\n" * 40 + "AXGT\t1\n"))
 
