@@ -14,10 +14,8 @@ stays in one fold. --expression takes a GTEx .gct file instead, joined by gene i
 
 import argparse
 import math
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,25 +24,14 @@ from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import StoreWriter
 from competition.data.writer import create_challenge
-from data_prep.reading.delimited import read_pieces
+from data_prep.reading.delimited import read_table, require_columns
+from data_prep.reading.expression_table import Expression, read_expression
 from data_prep.reading.fasta import Genome, open_genome
-from data_prep.reading.files import open_bytes
 
 OFFSET = 1e-4  # added before the logarithm (ExPecto, Zhou et al. 2018)
 STARTS = ("CAGE_representative_TSS", "TSS")
 COLUMNS = ("id", "symbol", "seqnames", "strand")
-GCT_COLUMNS = ["Name", "Description"]
-GCT_HEAD_LINES = 2  # "#1.2" and the size of the table
 BLOCK_BASES = 1 << 24  # bases of one block of rows
-
-
-class Expression(NamedTuple):
-    """What was measured: value (G, T) of each gene, and in which unit."""
-
-    genes: list[str]
-    tissues: tuple[str, ...]
-    value: np.ndarray
-    unit: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Build the challenge that the command line asks for, and say what it holds."""
+    """Build the challenge that the command line asks for, and print its size."""
     start, stop = options.window
     if not start <= 0 < stop:
         raise InputError(
@@ -106,17 +93,15 @@ def declare(name: str, measured: Expression, window: tuple[int, int]) -> Declara
             Score.of("r2"),
         ),
         origin=-window[0],
-        # Repeats such as Alu are in nearly every window and would make one family of them all.
+        # Repeats such as Alu are in nearly every window and would join all rows in one cluster.
         near_duplicates=False,
     )
 
 
 def read_genes(path: Path, tss: str) -> pd.DataFrame:
     """Read the annotation: id, symbol, seqnames, strand and position (1-based); the index is the line."""
-    table = _read_table(path)
-    for column in (*COLUMNS, tss):
-        if column not in table:
-            raise InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
+    table = read_table(path)
+    require_columns((*COLUMNS, tss), table.columns, path)
     for bad, column, wanted in (
         (table.id.duplicated(), "id", "each gene once"),
         (~table.strand.isin(["+", "-"]), "strand", "+ or -"),
@@ -129,59 +114,6 @@ def read_genes(path: Path, tss: str) -> pd.DataFrame:
                 f"{path}: line {line} ({table.id[line]}) has the {column} {got!r}; wanted {wanted}"
             )
     return table[list(COLUMNS)].assign(position=table[tss].astype(np.int64))
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV whose cells are text; the index is the number of the line."""
-    table = pd.concat(read_pieces(path))
-    table.index = pd.RangeIndex(2, len(table) + 2)
-    return table
-
-
-def read_expression(path: Path, tissues: list[str] | None) -> Expression:
-    """Read a table of genes by tissues, CSV or GCT; InputError where a value is no number from 0."""
-    is_gct = ".gct" in path.suffixes
-    table = _read_gct(path) if is_gct else _read_table(path)
-    known = list(table.columns[len(GCT_COLUMNS) :] if is_gct else table.columns[1:])
-    chosen = list(dict.fromkeys(tissues or known))
-    for tissue in chosen:
-        if tissue not in known:
-            raise one_of(f"tissue in {path}", tissue, known)
-    value = np.empty((len(table), len(chosen)))
-    for column, tissue in enumerate(chosen):
-        value[:, column] = _numbers(table[tissue], path)
-    return Expression(table.iloc[:, 0].to_list(), tuple(chosen), value, "TPM" if is_gct else "RPKM")
-
-
-def _read_gct(path: Path) -> pd.DataFrame:
-    """Read a GCT file (Broad Institute): two lines about the table, then the table, separated by TAB."""
-    with open_bytes(path) as file:
-        try:
-            version, size = (
-                file.readline().decode("utf-8", "replace").strip() for _ in range(GCT_HEAD_LINES)
-            )
-            if version != "#1.2":
-                raise InputError(f"{path} begins with {version[:20]!r}; wanted '#1.2', a GCT file")
-            table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False, index_col=False)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, EOFError, zlib.error, OSError) as error:
-            raise InputError(f"{path} is not a table: {str(error).strip()}") from None
-    got = f"{len(table)}\t{table.shape[1] - len(GCT_COLUMNS)}"
-    if list(table.columns[:2]) != GCT_COLUMNS or size.split("\t")[:2] != got.split("\t"):
-        raise InputError(
-            f"{path}: line 2 says {size!r}, the table has {got!r} (genes, tissues) and the columns "
-            f"{', '.join(table.columns[:2])}, ...; wanted the same size, and {', '.join(GCT_COLUMNS)}"
-        )
-    table.index = pd.RangeIndex(GCT_HEAD_LINES + 2, len(table) + GCT_HEAD_LINES + 2)
-    return table[~table.Name.str.endswith("_PAR_Y")]  # chrY's copies of genes that chrX has too
-
-
-def _numbers(column: pd.Series, path: Path) -> np.ndarray:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    bad = ~(np.isfinite(values) & (values >= 0))
-    if bad.any():
-        line, got = column.index[bad.argmax()], column.iloc[bad.argmax()]
-        raise InputError(f"{path}: line {line} has {column.name} {got!r}; wanted a finite number from 0")
-    return values
 
 
 def join(genes: pd.DataFrame, measured: Expression, *, by_order: bool) -> tuple[pd.DataFrame, np.ndarray]:

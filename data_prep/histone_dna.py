@@ -16,11 +16,9 @@ random instead: rows of either are test rows, as in the competition. A gene stay
 
 import argparse
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,33 +27,19 @@ from competition.base.errors import InputError
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import ArrayWriter, StoreWriter
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.reading.delimited import read_pieces
+from data_prep.reading.cell_arrays import Cell, read_cells
+from data_prep.reading.delimited import read_table, refuse, require_columns
 from data_prep.reading.files import open_bytes
 from data_prep.reading.letters import encode_line
+from data_prep.reading.numbers import Number, read_numbers
+from data_prep.standards.roadmap_marks import MARKS, NUM_BINS
 
-MARKS = ("H3K27me3", "H3K36me3", "H3K4me1", "H3K4me3", "H3K9me3")
-NUM_BINS = 100
 LENGTH = 10_000  # bases, the start site in their middle
 ORIGIN = LENGTH // 2
 SUBSETS = ("unseen_genes", "unseen_cells", "both")
 BLOCK_SEQUENCES = 512
 
-
-class Cell(NamedTuple):
-    """The genes of a cell: ids, histone (n, 5, 100) and expression (n,), None where the file has none."""
-
-    name: str
-    genes: np.ndarray
-    histone: np.ndarray
-    expression: np.ndarray | None
-
-    def take(self, rows: np.ndarray) -> "Cell":
-        expression = None if self.expression is None else self.expression[rows]
-        return Cell(self.name, self.genes[rows], self.histone[rows], expression)
-
-    @property
-    def ids(self) -> list[str]:
-        return [f"{self.name}_{gene}" for gene in self.genes]
+Name = TypeVar("Name", int, str)
 
 
 class Names(NamedTuple):
@@ -102,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Build the challenge that the command line asks for, and say what it holds."""
+    """Build the challenge that the command line asks for, and print its size."""
     source, folder = options.folder, options.output or Path("data") / options.name
     check_options(options)
     with (
@@ -155,7 +139,7 @@ def declare(name: str) -> Declaration:
         origin=ORIGIN,
         inputs={"histone": (len(MARKS), NUM_BINS)},
         subsets=dict.fromkeys(SUBSETS, "rows"),
-        # Repeats such as Alu are in most windows of this length and would make one family of them all.
+        # Repeats such as Alu are in most windows of this length and would join all rows in one cluster.
         near_duplicates=False,
     )
 
@@ -177,62 +161,11 @@ def write_tokens(source: Path, scratch: Path) -> dict[int, int]:
                     raise InputError(f"{where} has gene {int(gene)} again; wanted each gene once")
                 number[int(gene)] = line - 1
                 writer.append(encode_line(sequence, length=LENGTH, where=where)[None])
-    except (EOFError, zlib.error, OSError) as error:
-        raise InputError(f"{source} is damaged or cut off: {error}; download it again") from None
     finally:
         writer.close()
     if not number:
         raise InputError(f"{source} is empty; wanted lines of gene id,sequence")
     return number
-
-
-def read_cells(path: Path, *, labelled: bool) -> Iterator[Cell]:
-    """Yield the cells of an .npz file one after the other: no two are in memory."""
-    try:
-        arrays = np.load(path, allow_pickle=False)
-        if not isinstance(arrays, np.lib.npyio.NpzFile):
-            raise InputError(f"{path} is a single array; wanted an .npz file with an array for each cell")
-        with arrays:
-            for name in arrays.files:
-                yield make_cell(arrays[name], name, path, labelled=labelled)
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as an .npz file of numbers: {error}") from None
-
-
-def make_cell(array: np.ndarray, name: str, path: Path, *, labelled: bool) -> Cell:
-    """Take an array (genes, 100, 7) apart; InputError names the cell, and the gene of a mistake."""
-    where = f"{path}: cell {name}"
-    widths = (2 + len(MARKS),) if labelled else (1 + len(MARKS), 2 + len(MARKS))
-    if array.ndim != 3 or array.shape[1] != NUM_BINS or array.shape[2] not in widths or not len(array):
-        wanted = " or ".join(f"(genes, {NUM_BINS}, {width})" for width in widths)
-        raise InputError(f"{where} has an array {array.shape}; wanted {wanted}")
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"{where} has an array of {array.dtype}; wanted numbers")
-    genes = array[:, :, 0]
-    whole = np.isfinite(genes) & (genes >= 0) & (genes == np.floor(genes))
-    _refuse(~whole.all(axis=1), "an id that is not a whole number", where, genes[:, 0])
-    _refuse((genes != genes[:, :1]).any(axis=1), "different ids in its bins", where, genes[:, 0])
-    ids = genes[:, 0].astype(np.int64)
-    last, first = len(ids) - 1, np.unique(ids, return_index=True)[1]
-    _refuse(~np.isin(np.arange(last + 1), first), "more than one place", where, ids)
-    marks = array[:, :, 1 : 1 + len(MARKS)]
-    _refuse(~np.isfinite(marks).all(axis=(1, 2)), "marks that are not finite", where, ids)
-    expression = None
-    if labelled:
-        values = array[:, :, -1]
-        expression = values[:, 0]
-        _refuse(~np.isfinite(values).all(axis=1), "an expression that is not finite", where, ids)
-        _refuse((values != values[:, :1]).any(axis=1), "different expression in its bins", where, ids)
-    return Cell(name, ids, np.ascontiguousarray(marks.transpose(0, 2, 1), dtype=np.float32), expression)
-
-
-def _refuse(bad: np.ndarray, what: str, where: str, genes: np.ndarray) -> None:
-    if bad.any():
-        gene = genes[bad.argmax()]
-        raise InputError(f"{where}: gene {gene:.12g} has {what}, and so have {bad.sum() - 1} others; "
-                         "wanted one id, finite marks and one expression in a gene's bins")  # fmt: skip
 
 
 def choose(path: Path, options: argparse.Namespace) -> Names | None:
@@ -249,7 +182,9 @@ def choose(path: Path, options: argparse.Namespace) -> Names | None:
     return Names(frozenset(held_genes), frozenset(held_cells))
 
 
-def _draw(names: Sequence, count: int, generator: np.random.Generator, kind: str, path: Path) -> list:
+def _draw(
+    names: Sequence[Name], count: int, generator: np.random.Generator, kind: str, path: Path
+) -> list[Name]:
     if count >= len(names):
         raise InputError(
             f"--hold-out-{kind} {count}: {path} has {len(names)} {kind}; wanted fewer, to train on the others"
@@ -323,20 +258,9 @@ def make_subsets(answers: pd.DataFrame) -> pd.DataFrame:
 
 def read_answers(path: Path, ids: pd.Series) -> np.ndarray:
     """Return the expression (N,) of these rows from a CSV of id,expression; NaN where it has none."""
-    table = pd.concat(read_pieces(path), ignore_index=True)
-    for column in ("id", "expression"):
-        if column not in table:
-            raise InputError(f"{path} has no column {column!r}; it has {', '.join(table.columns)}")
-    values = pd.to_numeric(table.expression, errors="coerce").to_numpy(np.float64)
-    unknown, repeated = ~table.id.isin(ids), table.id.duplicated()
-    for bad, column, wanted in (
-        (~np.isfinite(values), "expression", "a finite number"),
-        (unknown, "id", "an id of eval.npz, <cell>_<gene>"),
-        (repeated, "id", "each id once"),
-    ):
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise InputError(
-                f"{path}: line {row + 2} has the {column} {table[column][row]!r}; wanted {wanted}"
-            )
-    return pd.Series(values, index=table.id).reindex(ids).to_numpy()
+    table = read_table(path)
+    require_columns(("id", "expression"), table.columns, path)
+    values = read_numbers(table, Number("expression"), path)
+    refuse(~table.id.isin(ids), table.id, path, "an id of eval.npz, <cell>_<gene>")
+    refuse(table.id.duplicated(), table.id, path, "each id once")
+    return np.asarray(pd.Series(values, index=table.id).reindex(ids))

@@ -14,16 +14,12 @@ The means and deviations are written into the challenge's public/README.md. Hist
 drops, are kept, as the table does not mark them.
 
 The inputs are half_life (8,) and the sequence, 20,000 bases with the start site at the origin 10,000: Xpresso
-looks at the window (-7000, 3500). A gene is a group; paralogs may be on both sides of the split.
+looks at the window (-7000, 3500). A gene is a group; paralogs may be in training and test rows.
 """
 
 import argparse
-import zlib
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,38 +27,13 @@ import pandas as pd
 from competition.base.errors import InputError
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.store import StoreWriter
-from competition.data.tokens import ILLEGAL, N
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.reading.files import open_bytes
-from data_prep.reading.letters import encode_line
+from data_prep.reading.xpresso_h5 import Rows, import_h5py, read_h5
+from data_prep.reading.xpresso_table import LOGGED, NUMBERS, OFFSET, read_genes, read_promoters
+from data_prep.standards.mrna_features import FEATURES, LENGTH
 
-LENGTH = 20_000  # bases
 ORIGIN = LENGTH // 2
-FEATURES = (
-    "UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN", "UTR5GC", "CDSGC", "UTR3GC", "ORFEXONDENSITY"
-)  # fmt: skip
-NUMBERS = ("EXPRESSION", *FEATURES)
-LOGGED = ("EXPRESSION", "UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN", "ORFEXONDENSITY")
-COLUMNS = ("ENSID", *NUMBERS, "PROMOTER")
-OFFSET = 0.1  # added before the logarithm
 UNIT = "z-score of log10(expression + 0.1)"
-BLOCK_ROWS = 256  # 20 MB of promoter as it is in the .h5 files
-# Column sum of A 1, C 2, G 4, T 8 -> token; a column of zeros is N, more than one base is an error.
-BASE_OF_SUM = np.full(16, ILLEGAL, dtype=np.uint8)
-BASE_OF_SUM[[0, 1, 2, 4, 8]] = N, 0, 1, 2, 3
-
-
-class Rows(NamedTuple):
-    """Some genes: ids, tokens (n, 20000) uint8, half_life (n, 8) and label (n,)."""
-
-    genes: list[str]
-    tokens: np.ndarray
-    half_life: np.ndarray
-    label: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "Rows":
-        genes = [gene for gene, wanted in zip(self.genes, rows, strict=True) if wanted]
-        return Rows(genes, self.tokens[rows], self.half_life[rows], self.label[rows])
 
 
 class Scale(NamedTuple):
@@ -82,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Build the challenge that the command line asks for, and say what it holds."""
+    """Build the challenge that the command line asks for, and print its size."""
     folder = options.output or Path("data") / options.name
     if not options.path.exists():
         raise InputError(f"{options.path} does not exist; wanted a folder of .h5 files, or the source table")
@@ -111,7 +82,7 @@ def declare(name: str) -> Declaration:
         ),
         origin=ORIGIN,
         inputs={"half_life": (len(FEATURES),)},
-        # Repeats such as Alu are in most windows of this length and would make one family of them all.
+        # Repeats such as Alu are in most windows of this length and would join all rows in one cluster.
         near_duplicates=False,
     )
 
@@ -156,78 +127,12 @@ def write_h5(writer: ChallengeWriter, folder: Path) -> None:
     writer.write_answers(pd.concat(answers))
 
 
-def import_h5py() -> ModuleType:
-    """Import h5py, which not every user needs."""
-    try:
-        import h5py
-    except ImportError:
-        raise InputError(
-            "reading .h5 files needs h5py; run: pip install 'expression-competition[h5]'"
-        ) from None
-    module: ModuleType = h5py
-    return module
-
-
-def read_h5(h5py: ModuleType, path: Path) -> Iterator[Rows]:
-    """Yield the genes of a file some at a time."""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as HDF5: {error}") from None
-    with closing(file):
-        names = ("data", "promoter", "label", "geneName")
-        missing = [name for name in names if not isinstance(file.get(name), h5py.Dataset)]
-        if missing:
-            raise InputError(f"{path} has no {', '.join(missing)}; it has {', '.join(file) or 'nothing'}")
-        count = len(file["geneName"]) if file["geneName"].ndim else 0
-        wanted = {"data": (count, len(FEATURES)), "promoter": (count, LENGTH, 4), "label": (count,)}
-        for name, shape in {**wanted, "geneName": (count,)}.items():
-            if file[name].shape != shape or not count:
-                raise InputError(
-                    f"{path}: {name} is {file[name].shape}; wanted {shape}, and at least one row"
-                )
-        for start in range(0, count, BLOCK_ROWS):
-            try:
-                block = {name: file[name][start : start + BLOCK_ROWS] for name in names}
-            except OSError as error:
-                raise InputError(f"{path} is damaged or cut off: {error}; download it again") from None
-            yield make_rows(block, path)
-
-
-def make_rows(block: dict[str, Any], path: Path) -> Rows:
-    """Turn a block of the arrays into rows; InputError names the gene of a mistake."""
-    genes = [gene.decode() if isinstance(gene, bytes) else str(gene) for gene in block["geneName"].tolist()]
-    for name in ("data", "label"):
-        if block[name].dtype.kind not in "fiu":
-            raise InputError(f"{path}: {name} is of {block[name].dtype}; wanted numbers")
-        bad = ~np.isfinite(block[name]).reshape(len(genes), -1).all(axis=1)
-        if bad.any():
-            raise InputError(f"{path}: gene {genes[bad.argmax()]} has {name} that is not finite")
-    return Rows(genes, to_tokens(block["promoter"], genes, path), block["data"], block["label"])
-
-
-def to_tokens(promoter: np.ndarray, genes: list[str], path: Path) -> np.ndarray:
-    """Turn one-hot promoters (n, 20000, 4), in the order A C G T, into tokens (n, 20000); zeros are N."""
-    if promoter.dtype != bool:
-        bad = ((promoter != 0) & (promoter != 1)).any(axis=(1, 2))
-        if bad.any():
-            raise InputError(f"{path}: gene {genes[bad.argmax()]} has a promoter that is not of 0 and 1")
-    bits = promoter.astype(np.uint8)
-    tokens = BASE_OF_SUM[bits[..., 0] | bits[..., 1] << 1 | bits[..., 2] << 2 | bits[..., 3] << 3]
-    if tokens.max() == ILLEGAL:
-        row, position = (int(index[0]) for index in np.nonzero(tokens == ILLEGAL))
-        raise InputError(
-            f"{path}: gene {genes[row]} has several bases at position {position} of its promoter; wanted one"
-        )
-    return tokens
-
-
 # The source table
 
 
 def write_table(writer: ChallengeWriter, path: Path, *, num_test: int, seed: int) -> None:
     """Write the rows of the table in two passes: one finds its numbers' scale, one cuts its promoters."""
-    genes, numbers = read_numbers(path)
+    genes, numbers = read_genes(path)
     if not 0 < num_test < len(genes) - 1:
         raise InputError(
             f"--test-genes {num_test}: {path} has {len(genes):,} genes; wanted 1 to {len(genes) - 2:,}"
@@ -249,62 +154,6 @@ def write_table(writer: ChallengeWriter, path: Path, *, num_test: int, seed: int
     (writer.folder / "public" / "README.md").write_text(text, encoding="utf-8")
 
 
-def read_lines(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Yield (file and line, cells by column) of every gene."""
-    columns: list[str] = []
-    try:
-        with open_bytes(path) as file:
-            for line, text in enumerate(file, start=1):
-                where, cells = f"{path}: line {line}", text.rstrip(b"\r\n").split(b"\t")
-                if line == 1:
-                    columns = [cell.decode("utf-8", "replace") for cell in cells]
-                    _check_columns(columns, path)
-                elif len(cells) != len(columns):
-                    raise InputError(
-                        f"{where} has {len(cells)} columns; wanted {len(columns)}, as the header"
-                    )
-                else:
-                    yield where, dict(zip(columns, cells, strict=True))
-    except (EOFError, zlib.error, OSError) as error:
-        raise InputError(f"{path} is damaged or cut off: {error}; download it again") from None
-
-
-def _check_columns(columns: list[str], path: Path) -> None:
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing:
-        there = ", ".join(columns)[:200]
-        raise InputError(f"{path} has no column {', '.join(missing)}, separated by TAB; it has {there}")
-
-
-def read_numbers(path: Path) -> tuple[list[str], np.ndarray]:
-    """Return the genes and their numbers (N, 9), expression first, after the logarithm where one is taken."""
-    first: dict[str, str] = {}
-    numbers = []
-    for where, cells in read_lines(path):
-        gene = cells["ENSID"].decode("utf-8", "replace")
-        if not gene or gene in first:
-            raise InputError(f"{where} has the ENSID {gene!r}; wanted each gene once{first.get(gene, '')}")
-        first[gene] = f", it was in {where.rpartition(': ')[2]}"
-        numbers.append([_number(cells[name], name, where) for name in NUMBERS])
-    if not numbers:
-        raise InputError(f"{path} has no genes; wanted a header and rows")
-    values = np.array(numbers)
-    logged = [NUMBERS.index(name) for name in LOGGED]
-    values[:, logged] = np.log10(values[:, logged] + OFFSET)
-    return list(first), values
-
-
-def _number(cell: bytes, name: str, where: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value) or (name in LOGGED and value < 0):
-        wanted = "a number from 0" if name in LOGGED else "a finite number"
-        raise InputError(f"{where} has the {name} {cell[:20].decode('utf-8', 'replace')!r}; wanted {wanted}")
-    return value
-
-
 def find_scale(numbers: np.ndarray, path: Path) -> Scale:
     """Return mean and standard deviation of training rows (N, 9)."""
     scale = Scale(numbers.mean(axis=0), numbers.std(axis=0))
@@ -314,18 +163,6 @@ def find_scale(numbers: np.ndarray, path: Path) -> Scale:
             f"{path}: {NUMBERS[same.argmax()]} is the same in every training row; wanted variation"
         )
     return scale
-
-
-def read_promoters(path: Path) -> Iterator[np.ndarray]:
-    """Yield the tokens (n, 20000) of the promoters, some at a time."""
-    block = []
-    for where, cells in read_lines(path):
-        block.append(encode_line(cells["PROMOTER"], length=LENGTH, where=where))
-        if len(block) == BLOCK_ROWS:
-            yield np.stack(block)
-            block = []
-    if block:
-        yield np.stack(block)
 
 
 def describe(scale: Scale, *, num_train: int, seed: int) -> str:

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 
 def duration(seconds: float) -> str:
-    """Spell seconds as 12s, 3m05s or 2h07m."""
+    """Format seconds as 12s, 3m05s or 2h07m."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"
@@ -18,7 +18,7 @@ def duration(seconds: float) -> str:
 
 
 def short(number: float) -> str:
-    """Spell a count with three digits: 512, 1.72k, 34.2M, 30.7G."""
+    """Format a count with three digits: 512, 1.72k, 34.2M, 30.7G."""
     for unit in ("", "k", "M"):
         if abs(number) < 999.5:
             return f"{number:.3g}{unit}"

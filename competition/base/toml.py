@@ -11,7 +11,7 @@ from competition.base.errors import InputError
 
 
 def dumps(document: Mapping[str, Any]) -> str:
-    """Spell a nested mapping of str, bool, int, float, list and mapping as TOML; None is left out."""
+    """Write a nested mapping of str, bool, int, float, list and mapping as TOML; None is left out."""
     return "".join(_table(document, ())).lstrip("\n")
 
 
@@ -49,7 +49,7 @@ def _key(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    """Spell a basic string: JSON's form, but for the one control character that JSON lets through."""
+    """Write a basic string: JSON's form, but for the one control character that JSON lets through."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

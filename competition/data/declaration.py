@@ -181,9 +181,10 @@ def from_toml(path: Path) -> Declaration:
         for name, kind in (("targets", Target), ("scores", Score)):
             document[name] = tuple(_make(kind, table, path) for table in document.get(name, []))
         document["inputs"] = {k: tuple(shape) for k, shape in document.get("inputs", {}).items()}
-        return _make(Declaration, document, path)
+        declaration: Declaration = _make(Declaration, document, path)
     except (TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a declaration of a challenge: {error}") from None
+    return declaration
 
 
 def _make(kind: Any, table: Mapping[str, Any], path: Path) -> Any:

@@ -27,7 +27,7 @@ class ArrayWriter:
         self.num_rows = 0
         self.file: BinaryIO = path.open("wb")
         self.file.write(bytes(HEADER_BYTES))
-        self.writing: Future | None = None
+        self.writing: Future[int] | None = None
 
     def append(self, block: np.ndarray) -> None:
         assert block.shape[1:] == self.row_shape, (self.path, block.shape, self.row_shape)

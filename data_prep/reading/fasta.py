@@ -59,7 +59,8 @@ class Genome:
         if strand == "+":
             return self.window(chromosome, base + start, base + stop)
         # Index i of the window is the base i + start downstream of the position: base - (i + start).
-        return reverse_complement(self.window(chromosome, base - stop + 1, base - start + 1)[None])[0]
+        forward = self.window(chromosome, base - stop + 1, base - start + 1)
+        return np.asarray(reverse_complement(forward[None])[0])
 
 
 def open_genome(path: Path) -> Genome:

@@ -11,5 +11,7 @@ def encode_line(sequence: bytes, *, length: int, where: str) -> np.ndarray:
     if len(sequence) != length:
         raise InputError(f"{where} has a sequence of {len(sequence):,} bases; wanted {length:,}")
     tokens = np.frombuffer(sequence.translate(TRANSLATE), dtype=np.uint8)
-    check_letters(tokens, lambda position: f"{where} has {chr(sequence[position])!r} at position {position}")
+    check_letters(
+        tokens, lambda index: f"{where} has {chr(sequence[index])!r} at position {index} of its sequence"
+    )
     return tokens

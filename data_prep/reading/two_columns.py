@@ -74,7 +74,7 @@ def _parse(data: bytes, path: Path, line: int, columns: int) -> Block:
 
     def describe(row: int, position: int) -> str:
         letter = chr(data[starts[row] + position])
-        return f"{path}: line {line + row} has {letter!r} at position {position}"
+        return f"{path}: line {line + row} has {letter!r} at position {position} of its sequence"
 
     check_letters(tokens, describe)
     value, whole = _numbers(raw, tabs + 1, ends, path, line)
@@ -113,7 +113,7 @@ def _slices(flat: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """Copy slices (n, length) of a flat array of bytes; none may end beyond it."""
     # A view of every slice of that length, as one item each: copying an item is copying a row.
     items: np.ndarray = np.ndarray((len(flat) - length + 1,), f"V{length}", flat, strides=(1,))
-    return items[starts].view(np.uint8).reshape(-1, length)
+    return np.asarray(items[starts].view(np.uint8).reshape(-1, length))
 
 
 def _numbers(

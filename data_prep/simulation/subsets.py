@@ -89,7 +89,7 @@ def make_test(seed: int) -> Heldout:
 
 def tokens_of(rows: _Collection, ids: np.ndarray) -> np.ndarray:
     """Return constructs that were added already."""
-    return np.concatenate(rows.tokens)[ids]
+    return np.asarray(np.concatenate(rows.tokens)[ids])
 
 
 def native_background(count: int, rng: np.random.Generator) -> np.ndarray:

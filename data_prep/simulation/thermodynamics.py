@@ -1,11 +1,13 @@
 """A thermodynamic model of promoter activity: what the simulated assay measures.
 
-Sites are bound by their energy, in competition with overlapping sites and with nucleosomes, which stretches
-of poly-A and general regulatory factors keep away. A bound factor moves the log-odds of expression by its
+Sites are bound by their energy, in competition with overlapping sites and with nucleosomes, which runs of
+A and general regulatory factors keep away. A bound factor moves the log-odds of expression by its
 strength times how well it acts at that distance from the start; the logistic curve saturates at both ends of
 the scale. The form follows Segal et al. (Nature 2008) and de Boer et al. (Nature Biotechnology 2020), much
 simplified.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -37,7 +39,7 @@ def _bump(distance: np.ndarray, middle: float, width: float) -> np.ndarray:
 
 # How well a factor acts at a distance in bp between the middle of its site and the end of the insert, where
 # transcription starts. An activator close to the start is in the way of the polymerase and represses.
-REACHES = {
+REACHES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "upstream": lambda d: _rise(d, 32, 4) - 0.35 * _rise(-d, -20, 3),
     "far": lambda d: _rise(d, 46, 5),
     "core": lambda d: 1.2 * _bump(d, 32, 10) - 0.2,
@@ -48,14 +50,15 @@ REACHES = {
 def expression(tokens: np.ndarray, start: int, stop: int, *, everywhere_alike: bool = False) -> np.ndarray:
     """Return the noiseless expression (N,) float64 of constructs (N, L) whose insert is [start, stop).
 
-    everywhere_alike gives every factor its mean reach whatever the distance: what a model that cannot see
-    positions would believe.
+    everywhere_alike gives every factor its mean reach whatever the distance: what a model that is
+    blind to positions would predict.
     """
     parts = [
         _log_odds(tokens[i : i + BLOCK_ROWS], start, stop, everywhere_alike)
         for i in range(0, len(tokens), BLOCK_ROWS)
     ]
-    return (TOP_BIN / (1 + np.exp(-np.concatenate(parts)))).round(DECIMALS)
+    levels: np.ndarray = TOP_BIN / (1 + np.exp(-np.concatenate(parts)))
+    return levels.round(DECIMALS)
 
 
 def _log_odds(tokens: np.ndarray, start: int, stop: int, everywhere_alike: bool) -> np.ndarray:
@@ -84,7 +87,7 @@ def _log_odds(tokens: np.ndarray, start: int, stop: int, everywhere_alike: bool)
         if everywhere_alike:
             reach = np.full_like(reach, reach[(distance > 0) & (distance < stop - start)].mean())
         total = total + factor.effect * (occupancy.sum(1) * reach).sum(1)
-    return total
+    return np.asarray(total)
 
 
 def energies(factor: Factor) -> np.ndarray:
@@ -102,7 +105,7 @@ def site_weights(tokens: np.ndarray, factor: Factor) -> np.ndarray:
     cost = energies(factor)
     flipped = np.ascontiguousarray(reverse_complement(tokens))
     strands = [_scan(tokens, cost), _scan(flipped, cost)[:, ::-1]]
-    return CONCENTRATION * np.exp(-np.stack(strands, axis=1))
+    return np.asarray(CONCENTRATION * np.exp(-np.stack(strands, axis=1)))
 
 
 def _scan(tokens: np.ndarray, cost: np.ndarray) -> np.ndarray:
@@ -118,7 +121,7 @@ def _cover(weights: np.ndarray, length: int, width: int) -> np.ndarray:
     ends = np.zeros((len(weights), width + 1))
     ends[:, : weights.shape[1]] += weights
     ends[:, length : length + weights.shape[1]] -= weights
-    return ends.cumsum(1)[:, :width].clip(min=0)
+    return np.asarray(ends.cumsum(1)[:, :width].clip(min=0))
 
 
 def _highest(values: np.ndarray, length: int) -> np.ndarray:
@@ -138,4 +141,5 @@ def _spread(values: np.ndarray) -> np.ndarray:
     """Average (N, L) over the neighbourhood of each base."""
     padded = np.pad(values.cumsum(1), ((0, 0), (NEIGHBOURHOOD, NEIGHBOURHOOD)), mode="edge")
     padded[:, :NEIGHBOURHOOD] = 0
-    return (padded[:, 2 * NEIGHBOURHOOD :] - padded[:, : values.shape[1]]) / (2 * NEIGHBOURHOOD)
+    sums = padded[:, 2 * NEIGHBOURHOOD :] - padded[:, : values.shape[1]]
+    return np.asarray(sums / (2 * NEIGHBOURHOOD))

@@ -113,7 +113,7 @@ def test_a_file_with_a_header_goes_by_names_and_its_column_of_splits(tmp_path):
 def test_a_file_is_read_in_pieces_that_change_nothing(tmp_path, monkeypatch):
     where = write_cell(tmp_path, "E003")
     assert prepare(where, "--output", tmp_path / "whole") == 0
-    monkeypatch.setattr("data_prep.deepchrome.CHUNK_GENES", 2)
+    monkeypatch.setattr("data_prep.reading.deepchrome_files.CHUNK_GENES", 2)
     assert prepare(where, "--output", tmp_path / "pieces") == 0
     assert open_challenge(tmp_path / "whole").digest == open_challenge(tmp_path / "pieces").digest
 
@@ -139,7 +139,7 @@ def test_a_file_is_read_in_pieces_that_change_nothing(tmp_path, monkeypatch):
 def test_a_mistake_in_a_file_is_named_and_leaves_nothing(
     tmp_path, capsys, monkeypatch, line, new, words, genes_at_once
 ):
-    monkeypatch.setattr("data_prep.deepchrome.CHUNK_GENES", genes_at_once)
+    monkeypatch.setattr("data_prep.reading.deepchrome_files.CHUNK_GENES", genes_at_once)
     path = write_cell(tmp_path / "raw", "E003") / "train.csv"
     rows = path.read_text().splitlines()
     rows[line - 1 : line] = [] if new is None else [new]

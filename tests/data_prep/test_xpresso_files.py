@@ -90,7 +90,7 @@ def test_promoters_of_other_number_types_and_fixed_width_names_are_read_alike(tm
 def test_blocks_change_nothing(tmp_path, monkeypatch):
     raw, table = write_h5(tmp_path / "raw", make_arrays()), write_table(tmp_path / "t.txt")
     for rows in (2, 256):
-        monkeypatch.setattr("data_prep.xpresso.BLOCK_ROWS", rows)
+        monkeypatch.setattr("data_prep.reading.xpresso_h5.BLOCK_ROWS", rows)
         assert prepare(raw, tmp_path / f"h5-{rows}") == 0
         assert prepare(table, tmp_path / f"table-{rows}", "--test-genes", 3) == 0
     for kind in ("h5", "table"):
