@@ -75,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN=VALUE",
         help="take these rows only, or with COLUMN!=VALUE all others; repeatable",
     )
+    _add_declared(parser)
+
+
+def _add_declared(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that the challenge itself declares: construct, rules and source."""
+    add = parser.add_argument
     add("--origin", type=int, default=0, help="base that windows count from (default: %(default)s)")
     add("--left-flank", default="", help="bases of the construct before every sequence")
     add("--right-flank", default="", help="bases of the construct after every sequence")

@@ -21,7 +21,9 @@ def mix(values: np.ndarray) -> np.ndarray:
 
 def scale(hashes: np.ndarray, count: int) -> np.ndarray:
     """Map mixed hashes (N,) uint64 evenly onto 0..count-1 as int64."""
-    return ((hashes >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)).astype(np.int64)
+    scaled: np.ndarray = (hashes >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)
+    indices: np.ndarray = scaled.astype(np.int64)
+    return indices
 
 
 def hash_tokens(tokens: np.ndarray) -> np.ndarray:

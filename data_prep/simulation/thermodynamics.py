@@ -125,7 +125,7 @@ def _cover(weights: np.ndarray, length: int, width: int) -> np.ndarray:
 
 
 def _highest(values: np.ndarray, length: int) -> np.ndarray:
-    return np.lib.stride_tricks.sliding_window_view(values, length, axis=1).max(2)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, length, axis=1).max(2))
 
 
 def _poly_a(tokens: np.ndarray) -> np.ndarray:
