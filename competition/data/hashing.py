@@ -22,8 +22,7 @@ def mix(values: np.ndarray) -> np.ndarray:
 def scale(hashes: np.ndarray, count: int) -> np.ndarray:
     """Map mixed hashes (N,) uint64 evenly onto 0..count-1 as int64."""
     scaled: np.ndarray = (hashes >> np.uint64(32)) * np.uint64(count) >> np.uint64(32)
-    indices: np.ndarray = scaled.astype(np.int64)
-    return indices
+    return scaled.astype(np.int64)
 
 
 def hash_tokens(tokens: np.ndarray) -> np.ndarray:
