@@ -4,9 +4,10 @@
     python -m competition.audit data/my_library --folds 5
 
 Looks for training sequences that are the same as, the reverse complement of, shifted against or nearly the
-same as one of another fold or of the test set; for rows of equal inputs with different labels; for length, GC
-content and flanks that predict the target; and for labels that were dealt at random and are predicted all the
-same. Folds are those that a run would use. Test answers are not read. Exits with 1 where a check fails.
+same as one of another fold or of the test set; for barcodes and other traits that tell test rows from those
+for training; for rows of equal inputs with different labels; for length, GC content and flanks that predict
+the target; and for labels that were dealt at random and are predicted all the same. Folds are those that a
+run would use. Test answers are not read. Exits with 1 where a check fails.
 """
 
 import argparse
@@ -21,14 +22,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from competition.auditing.search import KINDS, TEST, Part, Relations, find_relations, part_of
+from competition.auditing.search import KINDS, TEST, Homology, Part, Relations, find_relations, part_of
+from competition.auditing.separation import find_barcode, separate, tellable, together, traits
 from competition.auditing.shortcuts import explained, shuffled_control
 from competition.base.errors import exit_status
 from competition.base.terminal import Tracker
 from competition.data.challenge import Challenge
 from competition.data.find import find_challenge
 from competition.data.folds import FoldTable, fold_table
-from competition.data.groups import components
 from competition.data.hashing import hash_bytes, hash_tokens, mix
 from competition.data.store import Store
 from competition.data.tokens import decode, reverse_complement
@@ -41,6 +42,7 @@ FEW = 0.01  # of the rows: a leak of fewer warns, of more fails
 NOISY = 0.10  # of the labels' variance lies between rows of equal inputs, where more than FEW have such
 HINT, GIVEAWAY = 0.3, 0.7  # correlation of the target with what a shortcut predicts
 SIGMAS = 4.0  # above chance
+TOLD, BARCODE = 0.7, 0.95  # AUROC of test rows against training rows by all traits, and by few positions
 UNEVEN = 2.0  # times its fair share in the largest fold
 SHOWN_BASES = 110
 PIPED_WIDTH = 160  # where there is no terminal
@@ -58,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a challenge and the sequences they stand for in the search for relatives."""
+    """The rows of a challenge and the sequences they stand for in the search for homologous ones."""
 
     opened: Challenge
     folds: FoldTable
@@ -97,15 +99,17 @@ def audit(opened: Challenge, *, num_folds: int | None = None, quiet: bool = True
         test_entry += len(part.sequence)
     rows = Rows(opened, folds, tuple(parts), train_entry, test_entry)
     with Tracker("comparing sequences", sum(len(p.sequence) for p in parts), shown=not quiet) as tracker:
-        across, anywhere = find_relations(parts, tracker.advance)
+        found = find_relations(parts, tracker.advance)
     return [
-        *_test_set(rows, across),
-        _across_folds(rows, across, anywhere),
+        *_test_set(rows, found.across),
+        *_told_test_set(rows, found.cluster),
+        _across_folds(rows, found.across, found.anywhere),
+        *_told_folds(rows, found.cluster),
         _fold_sizes(folds),
         *_targets(opened),
         _conflicts(train),
         *_shortcuts(train, folds),
-        *_control(rows, across, anywhere),
+        *_control(rows, found),
     ]
 
 
@@ -119,6 +123,40 @@ def _test_set(rows: Rows, across: Relations) -> Iterator[Finding]:
     verdict = _severity(kind, rows.opened)
     text = f"{num_found:,} of {len(kind):,} test rows{_by_kind(kind)}"
     yield Finding(check, verdict, text, _examples(rows, across, rows.test_entry))
+
+
+def _told_test_set(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
+    """Judge whether test rows can be told from training rows: by a barcode, or as of another kind."""
+    if rows.opened.test is None or rows.test_entry is None:
+        return
+    test = traits(rows.opened.test, cluster[rows.test_entry], np.ones(len(rows.test_entry), dtype=bool))
+    train = traits(rows.opened.train, cluster[rows.train_entry], np.zeros(len(rows.train_entry), dtype=bool))
+    known = together(test, train)
+    if not tellable(known.cluster, known.label):
+        return
+    found, barcode = separate(known, known.label), find_barcode(known, known.label)
+    told = found.value >= TOLD and found.value > found.chance + SIGMAS * found.spread
+    verdict = FAIL if barcode.value >= BARCODE else WARN if told else PASS
+    text = (
+        f"AUROC {found.value:.2f} by 5-mers, length, GC content and the bases at both ends (permuted labels "
+        f"{found.chance:.2f} ± {found.spread:.2f}); by few positions {barcode.value:.2f}"
+    )
+    yield Finding("test rows told from training rows", verdict, text, barcode.positions)
+
+
+def _told_folds(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
+    """Judge whether the rows of a declared fold have a barcode."""
+    if "fold" not in rows.opened.train.rows:
+        return
+    known = traits(rows.opened.train, cluster[rows.train_entry], rows.folds.fold)
+    folds = [fold for fold in np.unique(known.label) if tellable(known.cluster, known.label == fold)]
+    if not folds:
+        return
+    found = [find_barcode(known, known.label == fold) for fold in folds]
+    worst = int(np.argmax([barcode.value for barcode in found]))
+    text = f"fold {folds[worst]} by few positions with AUROC {found[worst].value:.2f}"
+    verdict = WARN if found[worst].value >= BARCODE else PASS
+    yield Finding("declared folds told apart", verdict, text, found[worst].positions)
 
 
 def _across_folds(rows: Rows, across: Relations, anywhere: Relations) -> Finding:
@@ -261,11 +299,9 @@ def _shortcuts(store: Store, folds: FoldTable) -> Iterator[Finding]:
         yield Finding(f"shortcut: {name}", verdict, f"predicts the target with Pearson {value:.2f}")
 
 
-def _control(rows: Rows, across: Relations, anywhere: Relations) -> Iterator[Finding]:
+def _control(rows: Rows, found: Homology) -> Iterator[Finding]:
     """Judge whether labels that were dealt at random to families are predicted across folds."""
-    count = sum(len(part.sequence) for part in rows.parts)
-    pairs = [np.stack([each.entry, each.partner]) for each in (across, anywhere)]
-    family = components(pairs, count)[rows.train_entry]
+    family = found.cluster[rows.train_entry]
     control = shuffled_control(rows.opened.train, rows.folds.fold, family)
     if control is None:
         return

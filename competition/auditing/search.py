@@ -49,10 +49,16 @@ def part_of(store: Store, side: np.ndarray) -> tuple[Part, np.ndarray]:
     return Part(store, found // width, found % width - 1), entry
 
 
-def find_relations(
-    parts: Sequence[Part], advance: Callable[[float], object] | None = None
-) -> tuple[Relations, Relations]:
-    """Return the closest homologous sequences across sides, and those of training sequences on any side.
+class Homology(NamedTuple):
+    """Who is homologous to whom among the entries."""
+
+    across: Relations  # the closest partners across sides
+    anywhere: Relations  # those of training entries on any side
+    cluster: np.ndarray  # (E,) homology cluster of every entry
+
+
+def find_relations(parts: Sequence[Part], advance: Callable[[float], object] | None = None) -> Homology:
+    """Find the closest homologous sequence of every entry, and the clusters.
 
     The sequences of test rows are compared with those of training rows alone. advance is called with the
     number of entries that each piece of the work amounts to.
@@ -63,7 +69,7 @@ def find_relations(
     across = _Closest(cores, number, side, side != TEST, np.ones(len(side), dtype=bool))
     anywhere = _Closest(cores, number, np.arange(len(side)), side != TEST, side != TEST)
     aligner = _Aligner(parts, cores.lengths)
-    return aligner.align(across), aligner.align(anywhere)
+    return Homology(aligner.align(across), aligner.align(anywhere), number)
 
 
 class _Closest:

@@ -44,13 +44,13 @@ def explained(store: Store, fold: np.ndarray) -> Mapping[str, float]:
     """
     most = max(100, min(MOST_ROWS, MOST_BASES // store.tokens.shape[1]))
     rows = np.unique(np.linspace(0, len(store) - 1, most).astype(np.int64))
-    tokens, lengths = _read(store, rows)
+    tokens, lengths = read(store, rows)
     truth = _targets(store, rows)
     letters = tokens < 4
     share = ((tokens == 1) | (tokens == 2)).sum(axis=1) / np.maximum(letters.sum(axis=1), 1)
     found = {}
     for name, features in {
-        "length": _bins(lengths), "GC content": _bins(share), "flanks": _ends(store, tokens, lengths),
+        "length": bins(lengths), "GC content": bins(share), "flanks": _ends(store, tokens, lengths),
     }.items():  # fmt: skip
         features = features[:, features.std(axis=0) > 0]
         if features.shape[1]:
@@ -65,7 +65,8 @@ def _correlation(truth: np.ndarray, prediction: np.ndarray) -> float:
         return 0.0
 
 
-def _read(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return tokens and lengths of rows."""
     sequence = store.sequence_of(rows)
     return np.asarray(store.tokens[sequence]), np.asarray(store.lengths[sequence], dtype=np.int64)
 
@@ -75,7 +76,7 @@ def _targets(store: Store, rows: np.ndarray) -> np.ndarray:
     return np.asarray(store.target[rows], dtype=np.float64)
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
+def bins(values: np.ndarray) -> np.ndarray:
     """Return which of up to twenty equally full bins each value is in, as planes (N, B)."""
     borders = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
     return np.eye(len(borders) + 1, dtype=np.float32)[np.searchsorted(borders, values, side="right")]
@@ -124,7 +125,7 @@ def shuffled_control(store: Store, fold: np.ndarray, family: np.ndarray) -> Cont
     names, place = np.unique(family[rows], return_inverse=True)
     if len(names) < BINS or len(np.unique(fold[rows])) < 2:
         return None
-    tokens, lengths = _read(store, rows)
+    tokens, lengths = read(store, rows)
     truth = _targets(store, rows)
     if truth[:, 0].min() == truth[:, 0].max():
         return None

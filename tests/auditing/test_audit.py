@@ -11,6 +11,7 @@ import pytest
 
 from competition import audit as program
 from competition.audit import FAIL, PASS, WARN, audit
+from competition.auditing import separation
 from competition.auditing.shortcuts import count_words, out_of_fold
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, Score, Target
@@ -165,6 +166,75 @@ def test_one_group_with_most_rows_is_told(tmp_path):
     sequences = random_sequences(rng, 1) * 90 + random_sequences(rng, 30)
     found = findings(tmp_path / "a", sequences, rng.normal(size=120))
     assert found["fold sizes"].verdict == WARN
+
+
+TOLD = "test rows told from training rows"
+
+
+def test_a_barcode_that_names_the_test_rows_fails_and_is_spelt_out(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = random_sequences(rng, 400), random_sequences(rng, 150)
+    test = [f"{each[:10]}GATTCA{each[16:]}" for each in test]
+    finding = findings(tmp_path / "a", train, rng.normal(size=400), test=test)[TOLD]
+    assert finding.verdict == FAIL
+    told = {each.split(" is ")[0]: each.split(" is ")[1] for each in finding.examples}
+    assert set(told) == {f"base {number}" for number in range(11, 17)}
+    assert told["base 12"].startswith("A in 100%, of the others in 2")
+
+
+def test_a_barcode_is_found_from_the_end_of_sequences_of_any_length(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = (
+        [random_sequences(rng, 1, int(each))[0] for each in rng.integers(60, 99, 300)] for _ in "ab"
+    )
+    test = [f"{each[:-6]}GATTCA" for each in test]
+    finding = findings(tmp_path / "a", train, rng.normal(size=300), test=test)[TOLD]
+    assert finding.verdict == FAIL and "base 1 from the end is A in 100%" in "\n".join(finding.examples)
+
+
+def test_test_rows_of_another_composition_are_told_but_do_not_fail(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = random_sequences(rng, 400), [sequence_with(rng, gc=0.7) for _ in range(200)]
+    finding = findings(tmp_path / "a", train, rng.normal(size=400), test=test)[TOLD]
+    assert finding.verdict == WARN and finding.examples == ()
+
+
+def test_test_rows_of_another_length_have_no_barcode(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = random_sequences(rng, 400, 60), random_sequences(rng, 200, 90)
+    finding = findings(tmp_path / "a", train, rng.normal(size=400), test=test)[TOLD]
+    assert finding.verdict == WARN and finding.examples == ()
+
+
+def test_clusters_of_variants_do_not_tell_test_rows_from_training_rows(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = (np.repeat(random_sequences(rng, count), 20).tolist() for count in (40, 15))
+    finding = findings(tmp_path / "a", train, rng.normal(size=800), test=test)[TOLD]
+    assert finding.verdict == PASS
+
+
+def test_a_barcode_is_found_in_a_sample_of_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(separation, "CONTROL_ROWS", 300)
+    rng = np.random.default_rng(0)
+    train, test = random_sequences(rng, 800), random_sequences(rng, 800)
+    test = [f"{each[:-6]}GATTCA" for each in test]
+    finding = findings(tmp_path / "a", train, rng.normal(size=800), test=test)[TOLD]
+    assert finding.verdict == FAIL
+
+
+@pytest.mark.parametrize(("barcode", "verdict"), [("", PASS), ("GATTCA", WARN)])
+def test_a_barcode_of_a_declared_fold_is_told(tmp_path, barcode, verdict):
+    rng = np.random.default_rng(0)
+    fold = np.arange(400) % 4
+    sequences = [
+        barcode + each[len(barcode) :] if mine == 2 else each
+        for each, mine in zip(random_sequences(rng, 400), fold, strict=True)
+    ]
+    finding = findings(tmp_path / "a", sequences, rng.normal(size=400), fold=fold)[
+        "declared folds told apart"
+    ]
+    assert finding.verdict == verdict
+    assert finding.text.startswith("fold 2") or not barcode
 
 
 def test_ridge_predictions_never_see_their_own_fold():

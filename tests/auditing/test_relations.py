@@ -28,7 +28,7 @@ def part(sequences, side):
 
 def found(*parts):
     """Return {entry: (kind, partner)} across sides."""
-    across, _ = find_relations(parts)
+    across, *_ = find_relations(parts)
     kinds = [KINDS[kind] for kind in across.kind]
     return dict(zip(across.entry.tolist(), zip(kinds, across.partner.tolist(), strict=True), strict=True))
 
@@ -63,7 +63,7 @@ def test_a_whole_construct_on_the_other_strand_is_a_reverse_complement():
 def test_relatives_on_one_side_are_no_leak_but_are_told():
     rng = np.random.default_rng(0)
     sequence = random_sequence(rng)
-    across, anywhere = find_relations([part([sequence, sequence, random_sequence(rng)], [0, 0, 1])])
+    across, anywhere, _ = find_relations([part([sequence, sequence, random_sequence(rng)], [0, 0, 1])])
     assert across.entry.size == 0
     assert anywhere.entry.tolist() == [0, 1]
 
@@ -158,7 +158,7 @@ def test_an_offset_says_where_the_partner_lies(flipped):
     core, rest = random_sequence(rng, 80), random_sequence(rng, 30)
     piece = core[30:] + rest
     pair = [LEFT + core + RIGHT, LEFT + (flip(piece) if flipped else piece) + RIGHT]
-    across, _ = find_relations([part([*sequences, *pair], [0] * 40 + [1, 2])])
+    across, *_ = find_relations([part([*sequences, *pair], [0] * 40 + [1, 2])])
     one, other = encode(pair)[0]
     other = reverse_complement(other[None])[0] if flipped else other
     offset = int(across.offset[0])
