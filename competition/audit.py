@@ -6,7 +6,7 @@
 Looks for training sequences that are the same as, the reverse complement of, shifted against or nearly the
 same as one of another fold or of the test set; for barcodes and other traits that tell test rows from those
 for training; for rows of equal inputs with different labels; for length, GC content and flanks that predict
-the target; and for labels that were dealt at random and are predicted all the same. Folds are those that a
+the target; and for permuted labels that are predicted all the same. Folds are those that a
 run would use. Test answers are not read. Exits with 1 where a check fails.
 """
 
@@ -42,7 +42,7 @@ FEW = 0.01  # of the rows: a leak of fewer warns, of more fails
 NOISY = 0.10  # of the labels' variance lies between rows of equal inputs, where more than FEW have such
 HINT, GIVEAWAY = 0.3, 0.7  # correlation of the target with what a shortcut predicts
 SIGMAS = 4.0  # above chance
-TOLD, BARCODE = 0.7, 0.95  # AUROC of test rows against training rows by all traits, and by few positions
+DISTINGUISHABLE, BARCODE = 0.7, 0.95  # AUROC, test against training rows: all traits, few positions
 UNEVEN = 2.0  # times its fair share in the largest fold
 SHOWN_BASES = 110
 PIPED_WIDTH = 160  # where there is no terminal
@@ -102,9 +102,9 @@ def audit(opened: Challenge, *, num_folds: int | None = None, quiet: bool = True
         found = find_relations(parts, tracker.advance)
     return [
         *_test_set(rows, found.across),
-        *_told_test_set(rows, found.cluster),
+        *_adversarial(rows, found.cluster),
         _across_folds(rows, found.across, found.anywhere),
-        *_told_folds(rows, found.cluster),
+        *_barcodes(rows, found.cluster),
         _fold_sizes(folds),
         *_targets(opened),
         _conflicts(train),
@@ -114,8 +114,8 @@ def audit(opened: Challenge, *, num_folds: int | None = None, quiet: bool = True
 
 
 def _test_set(rows: Rows, across: Relations) -> Iterator[Finding]:
-    """Judge the relatives of test rows among the training rows."""
-    check = "test rows with a relative in training"
+    """Check test rows for homologs among the training rows."""
+    check = "test rows homologous to training rows"
     if rows.test_entry is None:
         return
     kind = _kind_of_rows(rows, across, rows.test_entry)
@@ -125,8 +125,8 @@ def _test_set(rows: Rows, across: Relations) -> Iterator[Finding]:
     yield Finding(check, verdict, text, _examples(rows, across, rows.test_entry))
 
 
-def _told_test_set(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
-    """Judge whether test rows can be told from training rows: by a barcode, or as of another kind."""
+def _adversarial(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
+    """Check whether test rows are distinguishable from training rows: by a barcode, or in composition."""
     if rows.opened.test is None or rows.test_entry is None:
         return
     test = traits(rows.opened.test, cluster[rows.test_entry], np.ones(len(rows.test_entry), dtype=bool))
@@ -135,16 +135,16 @@ def _told_test_set(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
     if not tellable(known.cluster, known.label):
         return
     found, barcode = separate(known, known.label), find_barcode(known, known.label)
-    told = found.value >= TOLD and found.value > found.chance + SIGMAS * found.spread
+    told = found.value >= DISTINGUISHABLE and found.value > found.chance + SIGMAS * found.spread
     verdict = FAIL if barcode.value >= BARCODE else WARN if told else PASS
     text = (
         f"AUROC {found.value:.2f} by 5-mers, length, GC content and the bases at both ends (permuted labels "
         f"{found.chance:.2f} ± {found.spread:.2f}); by few positions {barcode.value:.2f}"
     )
-    yield Finding("test rows told from training rows", verdict, text, barcode.positions)
+    yield Finding("adversarial validation of test rows", verdict, text, barcode.positions)
 
 
-def _told_folds(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
+def _barcodes(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
     """Judge whether the rows of a declared fold have a barcode."""
     if "fold" not in rows.opened.train.rows:
         return
@@ -156,30 +156,30 @@ def _told_folds(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
     worst = int(np.argmax([barcode.value for barcode in found]))
     text = f"fold {folds[worst]} by few positions with AUROC {found[worst].value:.2f}"
     verdict = WARN if found[worst].value >= BARCODE else PASS
-    yield Finding("declared folds told apart", verdict, text, found[worst].positions)
+    yield Finding("barcodes of declared folds", verdict, text, found[worst].positions)
 
 
 def _across_folds(rows: Rows, across: Relations, anywhere: Relations) -> Finding:
-    """Judge the relatives of training rows in other folds."""
+    """Check training rows for homologs in other folds."""
     kind = _kind_of_rows(rows, across, rows.train_entry)
     total, num_found = len(kind), int((kind >= 0).sum())
     if num_found:
         copied = _copying(rows, across)
         text = f"{num_found:,} of {total:,} training rows{_by_kind(kind)}"
         text += (
-            f"; copying the relative's label scores Pearson {copied:.2f} there" if copied is not None else ""
+            f"; copying the homolog's label scores Pearson {copied:.2f} there" if copied is not None else ""
         )
         examples = _examples(rows, across, rows.train_entry)
         verdict = _severity(kind, rows.opened)
-        return Finding("training rows with a relative in another fold", verdict, text, examples)
+        return Finding("training rows homologous to another fold", verdict, text, examples)
     kept = _kind_of_rows(rows, anywhere, rows.train_entry)
     text = f"none of {total:,}; {int((kept >= 0).sum()):,} have one in their own fold{_by_kind(kept)}"
     examples = _examples(rows, anywhere, rows.train_entry)
-    return Finding("training rows with a relative in another fold", PASS, text, examples)
+    return Finding("training rows homologous to another fold", PASS, text, examples)
 
 
 def _severity(kind: np.ndarray, opened: Challenge) -> str:
-    """Return the verdict on rows by the kind (N,) of their relative, -1 for none.
+    """Return the verdict on rows by the kind (N,) of their homolog, -1 for none.
 
     One sequence in many rows is meant so where other inputs tell them apart, as the cell types of a gene.
     """
@@ -190,7 +190,7 @@ def _severity(kind: np.ndarray, opened: Challenge) -> str:
 
 
 def _kind_of_rows(rows: Rows, relations: Relations, entry_of_row: np.ndarray) -> np.ndarray:
-    """Return the kind (N,) of each row's relative, -1 where it has none."""
+    """Return the kind (N,) of each row's homolog, -1 where it has none."""
     kind = np.full(sum(len(part.sequence) for part in rows.parts), -1)
     kind[relations.entry] = relations.kind
     return kind[entry_of_row]
@@ -203,7 +203,7 @@ def _by_kind(kind: np.ndarray) -> str:
 
 
 def _copying(rows: Rows, across: Relations) -> float | None:
-    """Return how well the label of a relative in another fold predicts a row's own; None where undefined."""
+    """Return how well the label of a homolog in another fold predicts a row's own; None where undefined."""
     target = np.asarray(rows.opened.train.target, dtype=np.float64)
     count = np.bincount(rows.train_entry)
     means = [np.bincount(rows.train_entry, column) / count for column in target.T]
@@ -226,7 +226,7 @@ def _examples(rows: Rows, relations: Relations, entry_of_row: np.ndarray) -> tup
 
 
 def _aligned(rows: Rows, relations: Relations, place: int) -> str:
-    """Spell two relatives one above the other where they overlap; cut where that is long."""
+    """Align two homologous sequences, one above the other, where they overlap; cut where that is long."""
     entry, partner = int(relations.entry[place]), int(relations.partner[place])
     overlap, matches = int(relations.overlap[place]), int(relations.matches[place])
     shift, flipped = int(relations.offset[place]), bool(relations.flipped[place])
@@ -300,17 +300,17 @@ def _shortcuts(store: Store, folds: FoldTable) -> Iterator[Finding]:
 
 
 def _control(rows: Rows, found: Homology) -> Iterator[Finding]:
-    """Judge whether labels that were dealt at random to families are predicted across folds."""
-    family = found.cluster[rows.train_entry]
-    control = shuffled_control(rows.opened.train, rows.folds.fold, family)
+    """Check whether labels permuted between homology clusters are predicted across folds."""
+    cluster = found.cluster[rows.train_entry]
+    control = shuffled_control(rows.opened.train, rows.folds.fold, cluster)
     if control is None:
         return
     above = control.sigmas > SIGMAS
     text = (
-        f"a ridge on 5-base words scores Pearson {control.value:+.3f}, {control.sigmas:+.1f} standard errors "
-        f"from chance ({control.families:,} families; true labels {control.true:.3f})"
+        f"a ridge on 5-mers scores Pearson {control.value:+.3f}, {control.sigmas:+.1f} standard errors "
+        f"from chance ({control.families:,} clusters; true labels {control.true:.3f})"
     )
-    yield Finding("labels dealt at random to families", FAIL if above else PASS, text)
+    yield Finding("labels permuted between homology clusters", FAIL if above else PASS, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

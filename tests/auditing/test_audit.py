@@ -20,8 +20,8 @@ from competition.data.writer import create_challenge
 from data_prep.__main__ import main as prepare
 
 SCORES = (Score.of("pearson"),)
-ACROSS, TEST = "training rows with a relative in another fold", "test rows with a relative in training"
-DEALT = "labels dealt at random to families"
+ACROSS, TEST = "training rows homologous to another fold", "test rows homologous to training rows"
+DEALT = "labels permuted between homology clusters"
 
 
 def random_sequences(rng, count, length=80):
@@ -168,7 +168,7 @@ def test_one_group_with_most_rows_is_told(tmp_path):
     assert found["fold sizes"].verdict == WARN
 
 
-TOLD = "test rows told from training rows"
+TOLD = "adversarial validation of test rows"
 
 
 def test_a_barcode_that_names_the_test_rows_fails_and_is_spelt_out(tmp_path):
@@ -231,7 +231,7 @@ def test_a_barcode_of_a_declared_fold_is_told(tmp_path, barcode, verdict):
         for each, mine in zip(random_sequences(rng, 400), fold, strict=True)
     ]
     finding = findings(tmp_path / "a", sequences, rng.normal(size=400), fold=fold)[
-        "declared folds told apart"
+        "barcodes of declared folds"
     ]
     assert finding.verdict == verdict
     assert finding.text.startswith("fold 2") or not barcode
