@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +25,10 @@ from competition.data.tokens import decode
 from competition.data.writer import create_challenge
 from competition.training.batches import Batches, cut
 from competition.training.randomness import permutation
+from competition.training.recipe import Recipe
 
 CODE = {base: np.eye(4, dtype=np.float32)[i] for i, base in enumerate("ACGT")}
 PAIR = {"A": "T", "C": "G", "G": "C", "T": "A"}
-
-
-@dataclass(frozen=True)
-class Config:
-    window: tuple[int, int] = (0, 110)
-    encoding: str = "acgt"
-    shift: tuple[int, int] = (-3, 3)
-    reverse_complement: bool = True
 
 
 class Rows(Dataset):
@@ -104,7 +96,8 @@ def measure(options: argparse.Namespace) -> None:
         with create_challenge(Path(folder) / "benchmark", challenge) as writer:
             writer.train.append(tokens, np.full(len(tokens), 110), target=rng.normal(size=len(tokens)))
         store = open_challenge(Path(folder) / "benchmark").train
-        batches = Batches(store, challenge, Config(), ["sequence"], torch.device("cpu"))
+        recipe = Recipe(window=(0, 110), shift=(-3, 3), reverse_complement=True)
+        batches = Batches(store, challenge, recipe, ["sequence"], torch.device("cpu"))
         rows = Rows(decode(tokens), np.asarray(store.target))
         ours = rate(lambda: kit(batches, options.batch_size), options.seconds)
         print(f"kit                       {ours:>10,.0f} rows/s")
