@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure_recall() -> None:
-    for count in (100_000, 250_000):
+    for count in (200_000, 250_000):
         recall(count)
 
 

@@ -91,5 +91,8 @@ if __name__ == "__main__":
     home, *folders = map(Path, sys.argv[1:])
     processes = make_accelerator("cpu", "no").num_processes
     found = {f.name: train(f, home / f.name, home / f"{f.name}-{processes}") for f in folders}
-    if make_accelerator("cpu", "no").is_main_process:
+    accelerator = make_accelerator("cpu", "no")
+    if accelerator.is_main_process:
         print("FOUND " + json.dumps(found))
+    accelerator.wait_for_everyone()
+    accelerator.end_training()  # a process that leaves while others still talk to it may abort
