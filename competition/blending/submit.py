@@ -17,7 +17,7 @@ from competition.judging.manifest import Manifest, declare
 from competition.judging.submission import read_submission, write_submission
 from competition.metrics.registry import fitting
 
-DIGITS = 1e-8  # relative: a submission holds nine digits
+DIGITS = 1e-8  # relative: submissions of earlier versions hold nine digits
 
 
 def write_blend(folder: Path, challenge: Challenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:

@@ -85,11 +85,6 @@ def _import(folder: Path) -> types.ModuleType:
     return importlib.import_module(f"{package}.solution")
 
 
-def setting(config: Any, name: str) -> Any:
-    """Return what a Config says of one of the harness's fields, or the default."""
-    return getattr(Recipe.of(config), name)
-
-
 def shapes(config: Any, declaration: Declaration) -> Shapes:
     """Return the shape of each input of one row: the sequence is (channels, window)."""
     recipe = Recipe.of(config)

@@ -19,13 +19,13 @@ from competition.data.find import find_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.leaks import leaks
 from competition.training.cross_validation import Job, run_fold
+from competition.training.recipe import Recipe
 from competition.training.solution import (
     Solution,
     coerce,
     configure,
     load_solution,
     parse_setting,
-    setting,
 )
 
 
@@ -94,7 +94,7 @@ def prepare(
 ) -> TuningTask:
     """Open the challenge, assign num_folds search folds and a hold-out, and configure the defaults."""
     with accelerator.main_process_first():
-        name = challenge_name or setting(solution.Config(), "challenge")
+        name = challenge_name or Recipe.of(solution.Config()).challenge
         challenge = find_challenge(name, data)._replace(test=None)  # tuning has no use for test rows
         require_folds(challenge, num_folds)
         cache = challenge.folder / "cache"
