@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from competition.base.errors import exit_status, one_of
+from competition.base.errors import end_process, exit_status, one_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,4 +43,4 @@ def usage(known: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

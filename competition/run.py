@@ -1,10 +1,9 @@
 """Cross-validate a solution on a challenge and submit its predictions."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from competition.base.errors import exit_status
+from competition.base.errors import end_process, exit_status
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -117,4 +116,4 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,6 +47,18 @@ def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
                 how = f"; go on with: {interrupt.command}" if interrupt.command else ""
                 print(f"interrupted by {signal.Signals(interrupt.number).name}{how}", file=sys.stderr)
             return 128 + interrupt.number
+
+
+def end_process(status: int) -> NoReturn:
+    """End the process with a status; one of several, as torchrun starts them, without Python's own shutdown.
+
+    A thread of gloo that frees a tensor during the shutdown aborts the process (PyTorch pull request 179291).
+    """
+    if "RANK" not in os.environ:
+        sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @contextmanager

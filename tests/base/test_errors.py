@@ -102,3 +102,16 @@ def test_a_reader_of_the_output_that_has_gone_is_no_traceback():
     command = f'{sys.executable} -c "{program}" | head -c 1; echo ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("x141\n", "")
+
+
+@pytest.mark.parametrize("environment", [{}, {"RANK": "0"}])
+def test_one_of_several_processes_ends_without_pythons_shutdown(environment):
+    program = (
+        "import atexit; from competition.base.errors import end_process;"
+        "atexit.register(print, 'shutdown'); print('said'); end_process(3)"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "RANK"}
+    clean["PYTHONPATH"] = str(REPOSITORY)
+    done = subprocess.run([sys.executable, "-c", program], env=clean | environment, capture_output=True)
+    assert done.returncode == 3
+    assert done.stdout.split() == ([b"said"] if environment else [b"said", b"shutdown"])

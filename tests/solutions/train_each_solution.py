@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
+from competition.base.errors import end_process
 from competition.data.challenge import open_challenge
 from competition.data.folds import fold_table
 from competition.training.batches import Batches
@@ -94,5 +95,5 @@ if __name__ == "__main__":
     accelerator = make_accelerator("cpu", "no")
     if accelerator.is_main_process:
         print("FOUND " + json.dumps(found))
-    accelerator.wait_for_everyone()
-    accelerator.end_training()  # a process that leaves while others still talk to it may abort
+    accelerator.end_training()
+    end_process(0)
