@@ -11,8 +11,9 @@ import numpy as np
 
 from competition.data.cores import BLOCK_BASES, Cores, Sequences, homologous, pack
 from competition.data.flanks import constant_flanks, strip
-from competition.data.groups import Kmers, cluster, spaced
+from competition.data.groups import cluster
 from competition.data.hashing import mix
+from competition.data.kmers import Kmers, spaced
 from competition.data.store import Store
 from competition.data.tokens import PAD, reverse_complement
 

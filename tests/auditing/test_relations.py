@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from competition.auditing.search import KINDS, TEST, Part, find_relations, part_of
-from competition.data import groups
+from competition.data import groups, kmers
 from competition.data.cores import IDENTITY, OVERLAP, ROW
 from competition.data.tokens import encode, reverse_complement
 
@@ -138,16 +138,20 @@ def test_every_relative_that_brute_force_finds_is_found(seed):
 
 
 @pytest.mark.parametrize(
-    "limit",
-    [("EXACT_SEQUENCES", 0), ("PASS_KMERS", 500), ("PAIRS", 3), ("BUCKET_KMERS", 10)],
-    ids=lambda limit: limit[0],
+    ("module", "limit", "value"),
+    [
+        (kmers, "EXACT_SEQUENCES", 0),
+        (kmers, "PASS_KMERS", 500),
+        (kmers, "BUCKET_KMERS", 10),
+        (groups, "PAIRS", 3),
+    ],
 )
-def test_bounds_on_memory_change_nothing_that_is_found(monkeypatch, limit):
+def test_bounds_on_memory_change_nothing_that_is_found(monkeypatch, module, limit, value):
     rng = np.random.default_rng(1)
     sequences = family_of_sequences(rng, 60)
     side = rng.integers(0, 3, 60)
     expected = set(found(part(sequences, side)))
-    monkeypatch.setattr(groups, *limit)
+    monkeypatch.setattr(module, limit, value)
     assert expected and set(found(part(sequences, side))) == expected
 
 

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from competition.data import groups
+from competition.data import kmers
 from competition.data.cores import Sequences
 from competition.data.flanks import constant_flanks
-from competition.data.groups import SPACED, homology_clusters, kmer_hashes
+from competition.data.groups import homology_clusters
 from competition.data.hashing import hash_either_strand, hash_text, hash_tokens
+from competition.data.kmers import SPACED, kmer_hashes
 from competition.data.tokens import PAD, encode, reverse_complement
 
 
@@ -116,7 +117,7 @@ def test_minimizers_find_30_shared_bases_in_a_row(here, there, flip):
     tokens[4, here : here + 30] = shared
     tokens[11, there : there + 30] = reverse_complement(shared) if flip else shared
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups, "EXACT_SEQUENCES", 0)
+        patch.setattr(kmers, "EXACT_SEQUENCES", 0)
         assert together(tokens, 4, 11)
 
 
@@ -163,8 +164,8 @@ def test_a_core_and_its_construct_have_the_same_hash():
 def test_letters_that_are_no_bases_are_never_compared():
     tokens = random_tokens(2, 40)
     tokens[:, 15] = 4
-    assert (kmer_hashes(tokens)[0][:, :16] == groups.NOTHING).all()
-    assert (kmer_hashes(tokens)[0][:, 16:] != groups.NOTHING).all()
+    assert (kmer_hashes(tokens)[0][:, :16] == kmers.NOTHING).all()
+    assert (kmer_hashes(tokens)[0][:, 16:] != kmers.NOTHING).all()
 
 
 @pytest.mark.parametrize("mask", ["", *SPACED])
