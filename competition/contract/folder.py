@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from competition.base import toml
-from competition.contract.subject import FAULTS, Skip, Subject, spell
+from competition.contract.subject import FAULTS, Skip, Subject, make_batches, spell
 from competition.training.recipe import Recipe
 from competition.training.solution import coerce, shapes
 
@@ -84,17 +84,17 @@ def _try(subject: Subject, config: Any) -> None:
     if subject.solution.Model is None:
         return
     wanted = shapes(config, subject.opened.declaration)
-    sizes = {name: (2, *wanted.inputs.get(name, ())) for name in subject.input_names}
+    inputs = make_batches(subject, subject.input_names, config).inputs(subject.rows[:2])
     try:
-        _pretend(subject.solution.Model, config, wanted, sizes)
+        _pretend(subject.solution.Model, config, wanted, inputs)
     except FAULTS:
         # Code that looks at values cannot pretend; only what also fails for real is a fault.
         model = subject.solution.Model(config, wanted).eval()
         with torch.no_grad():
-            model(**{name: torch.zeros(size) for name, size in sizes.items()})
+            model(**inputs)
 
 
-def _pretend(model_class: Any, config: Any, wanted: Any, sizes: dict[str, tuple[int, ...]]) -> None:
+def _pretend(model_class: Any, config: Any, wanted: Any, inputs: dict[str, Tensor]) -> None:
     """Build and run a model of tensors that have a shape and a device, but no memory."""
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
@@ -106,5 +106,5 @@ def _pretend(model_class: Any, config: Any, wanted: Any, sizes: dict[str, tuple[
         name: FakeTensor(mode, value.detach(), cpu) for name, value in tensors.items()
     }
     with mode, torch.no_grad():
-        inputs = {name: torch.zeros(size) for name, size in sizes.items()}
-        torch.func.functional_call(model, state, (), inputs)
+        alike = {name: torch.zeros(value.shape, dtype=value.dtype) for name, value in inputs.items()}
+        torch.func.functional_call(model, state, (), alike)

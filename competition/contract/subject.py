@@ -82,8 +82,9 @@ class Subject:
         return {name: value.to(self.device) for name, value in inputs.items()}
 
 
-def make_batches(subject: Subject, names: Sequence[str]) -> Batches:
-    recipe = Recipe.of(subject.config)
+def make_batches(subject: Subject, names: Sequence[str], config: Any = None) -> Batches:
+    """Serve the training rows as a Config wants them, the subject's if not another."""
+    recipe = Recipe.of(subject.config if config is None else config)
     return Batches(subject.opened.train, subject.opened.declaration, recipe, names, torch.device("cpu"))
 
 

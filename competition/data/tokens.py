@@ -106,7 +106,7 @@ def planes(encoding: str) -> np.ndarray:
     PAD is zeros in "acgt" and "iupac".
     """
     if encoding not in ("acgt", "acgtn", "iupac"):
-        raise InputError(f"encoding {encoding!r} is unknown; wanted acgt, acgtn or iupac")
+        raise InputError(f"encoding {encoding!r} is unknown; wanted acgt, acgtn, iupac or tokens")
     table = np.zeros((16, 5 if encoding == "acgtn" else 4), dtype=np.float32)
     table[:4, :4] = np.eye(4)
     if encoding == "acgtn":

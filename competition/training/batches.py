@@ -1,4 +1,4 @@
-"""Batches made on the device from tokens: window, shift, strand, one-hot.
+"""Batches made on the device from tokens: window, shift, strand, encoding.
 
 A window is `[start, stop)` counted from the challenge's origin. Where it leaves the stored sequence it reads
 the declared flanks, and beyond those PAD; so padding, truncation, cropping and shifting are one operation.
@@ -16,7 +16,7 @@ from competition.data.declaration import Declaration
 from competition.data.store import Store
 from competition.data.tokens import PAD, encode, planes
 from competition.training.augment import Augmentation, Draws, augmentations, flip
-from competition.training.recipe import Recipe
+from competition.training.recipe import TOKENS, Recipe
 
 RESIDENT_FRACTION = 0.5  # of the free device memory that the rows may take; beyond it they stay on disk
 
@@ -24,7 +24,8 @@ RESIDENT_FRACTION = 0.5  # of the free device memory that the rows may take; bey
 class Batches:
     """Serve the rows of one store as a model wants them: inputs on the device, by name.
 
-    `names` are the inputs to deliver; "sequence" comes as (B, C, W) float32, the others as stored.
+    `names` are the inputs to deliver; "sequence" comes as (B, C, W) float32, or (B, W) int64 where the
+    encoding is "tokens", the others as stored.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Batches:
                     f"forward wants the input {name!r}; challenge {declaration.name!r} has: {known}"
                 )
         self._open_window(declaration, recipe.window)
-        self.planes = torch.from_numpy(planes(recipe.encoding)).to(device)
+        self.planes = None
+        if recipe.encoding != TOKENS:
+            self.planes = torch.from_numpy(planes(recipe.encoding)).to(device)
         self.augmentations = augmentations(recipe)
         self.resident = self._make_resident()
 
@@ -107,7 +110,9 @@ class Batches:
         return batch
 
     def _encode(self, tokens: Tensor) -> Tensor:
-        """Return tokens (B, W) as channels (B, C, W) float32."""
+        """Return tokens (B, W) as channels (B, C, W) float32, or as the int64 that nn.Embedding takes."""
+        if self.planes is None:
+            return tokens.long()
         # An embedding is the fastest one-hot; it comes out channels-last, as convolutions like it.
         return functional.embedding(tokens.int(), self.planes).transpose(1, 2)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from competition.base.errors import InputError, one_of
 from competition.metrics.registry import METRICS
 
+TOKENS = "tokens"  # the encoding that leaves the sequence as it is stored
+
 
 @dataclass(frozen=True)
 class Recipe:

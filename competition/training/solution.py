@@ -18,7 +18,7 @@ from typing import Any
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Shapes
 from competition.data.tokens import planes
-from competition.training.recipe import Recipe
+from competition.training.recipe import TOKENS, Recipe
 from competition.training.tuned import FILE, read_tuned
 
 
@@ -86,11 +86,11 @@ def _import(folder: Path) -> types.ModuleType:
 
 
 def shapes(config: Any, declaration: Declaration) -> Shapes:
-    """Return the shape of each input of one row: the sequence is (channels, window)."""
+    """Return the shape of each input of one row: the sequence is (channels, window), as tokens (window,)."""
     recipe = Recipe.of(config)
     start, stop = recipe.window
-    channels = planes(recipe.encoding).shape[1]
-    inputs = {"sequence": (channels, stop - start), **declaration.inputs}
+    channels = () if recipe.encoding == TOKENS else (planes(recipe.encoding).shape[1],)
+    inputs = {"sequence": (*channels, stop - start), **declaration.inputs}
     return Shapes(inputs, tuple(target.name for target in declaration.targets))
 
 

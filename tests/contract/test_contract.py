@@ -73,6 +73,12 @@ class Model(nn.Module):
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.rate)
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, self.rate, total_steps=num_steps)
 """
+EMBEDDED = (
+    'encoding: str = "acgt"', 'encoding: str = "tokens"',
+    'channels, width = challenge.inputs["sequence"]',
+    '(width,), channels = challenge.inputs["sequence"], 8; self.embed = nn.Embedding(16, channels)',
+    "self.first(sequence)", "self.first(self.embed(sequence).transpose(1, 2))",
+)  # fmt: skip
 ESTIMATOR = """
 from dataclasses import dataclass
 import numpy as np
@@ -265,6 +271,11 @@ def failed(findings):
 def test_a_right_solution_passes_every_check(source, toy, tmp_path):
     findings = findings_of(write_solution(tmp_path / "right", source), toy)
     assert [finding.name for finding in findings if not finding.ok] == ([] if source is MODEL else ["search"])
+
+
+def test_a_model_that_embeds_tokens_passes_every_check(toy, tmp_path):
+    findings = findings_of(write_solution(tmp_path / "solution", edit(MODEL, EMBEDDED)), toy)
+    assert [finding for finding in findings if not finding.ok] == []
 
 
 @pytest.mark.parametrize("fault", MODEL_FAULTS)

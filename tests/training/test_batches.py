@@ -1,5 +1,6 @@
 """A window is one operation: compared base by base with what a person would cut out by hand."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,6 +103,21 @@ def test_sequences_come_as_channels_by_position(tmp_path, encoding):
     for row in range(2):
         for position in range(18):
             np.testing.assert_array_equal(sequence[row, :, position], table[window[row, position]])
+
+
+def test_tokens_are_what_the_channels_are_made_of_under_every_augmentation(tmp_path):
+    config = Config(window=(-3, 12), shift=(-4, 4), reverse_complement=True, mutate=0.3)
+    whole = [f"{sequence}N" for sequence in random_sequences(30)]
+    shown = {}
+    for encoding in ("tokens", "acgtn"):
+        batches = build(tmp_path / encoding, whole, replace(config, encoding=encoding))
+        shown[encoding] = [
+            batches.training(np.arange(30), seed=1, epoch=2)["sequence"],
+            batches.inputs(np.arange(30), strand=np.arange(30) % 2)["sequence"],
+        ]
+    for tokens, channels in zip(shown["tokens"], shown["acgtn"], strict=True):
+        assert tokens.dtype == torch.int64 and tokens.shape == (30, 15)
+        np.testing.assert_array_equal(planes("acgtn")[tokens].transpose(0, 2, 1), channels)
 
 
 def test_what_is_named_comes_with_the_batch_and_nothing_else(toy_challenge, tmp_path):

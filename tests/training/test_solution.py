@@ -146,6 +146,10 @@ def test_shapes_are_what_forward_will_get(solution):
     assert found.targets == ("a", "b")
 
 
+def test_the_shape_of_a_sequence_that_stays_tokens_is_its_window():
+    assert shapes(Recipe(window=(-3, 7), encoding="tokens"), PLAIN).inputs == {"sequence": (10,)}
+
+
 def test_without_anything_laid_over_it_the_recipe_is_as_published(solution):
     config, changes = configure(solution, 5000)
     assert (config, changes, describe(changes)) == (solution.Config(), {}, "as published")
