@@ -14,7 +14,10 @@ from competition.training.recipe import Recipe
 
 
 class Draws(NamedTuple):
-    """The random numbers of some rows in an epoch: the same in any batch, process or resumed run."""
+    """The random numbers of some rows in an epoch: the same in any batch, process or resumed run.
+
+    A purpose is any name; draws for different purposes are independent.
+    """
 
     rows: np.ndarray
     seed: int

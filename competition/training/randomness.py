@@ -3,24 +3,18 @@
 So a resumed run and a run on more processes draw the same numbers, without any state to save.
 """
 
+import hashlib
+
 import numpy as np
 
-_PURPOSES = {
-    "order": 1,
-    "shift": 2,
-    "strand": 3,
-    "model": 4,
-    "dropout": 5,
-    "restart": 6,
-    "trial": 7,
-    "mutate": 8,
-}
+# A purpose is any name and is numbered by its hash; these have been numbered by hand.
+_NUMBERED = ("order", "shift", "strand", "model", "dropout", "restart", "trial", "mutate")  # 1 to 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # Steele, Lea & Flood, SplitMix, OOPSLA 2014
 
 
 def permutation(count: int, *, seed: int, epoch: int) -> np.ndarray:
     """Return the order (count,) in which an epoch visits its rows."""
-    return np.random.default_rng([_PURPOSES["order"], seed, epoch]).permutation(count)
+    return np.random.default_rng([_number("order"), seed, epoch]).permutation(count)
 
 
 def draw_integers(
@@ -41,8 +35,15 @@ def draw_fractions(rows: np.ndarray, count: int, *, purpose: str, seed: int, epo
 
 def derive(purpose: str, *numbers: int) -> int:
     """Derive a 63-bit seed for a purpose from some numbers."""
-    words = np.random.SeedSequence([_PURPOSES[purpose], *numbers]).generate_state(1, np.uint64)
+    words = np.random.SeedSequence([_number(purpose), *numbers]).generate_state(1, np.uint64)
     return int(words[0] >> np.uint64(1))
+
+
+def _number(purpose: str) -> int:
+    """Number a purpose, the same in every process."""
+    if purpose in _NUMBERED:
+        return 1 + _NUMBERED.index(purpose)
+    return int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
 
 
 def _mix(counter: np.ndarray, key: int | np.ndarray) -> np.ndarray:

@@ -1,5 +1,9 @@
 """Draws are counted: functions of (seed, epoch, row), whatever else is drawn."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,7 +50,7 @@ def test_a_row_is_drawn_alike_in_any_company():
     np.testing.assert_array_equal(draw(np.array([7, 7])), draw()[[7, 7]])
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"epoch": 1}, {"purpose": "strand"}, {"seed": 1, "epoch": 1}])
+@pytest.mark.parametrize("other", [{"seed": 1}, {"epoch": 1}, {"purpose": "strand"}, {"purpose": "my own"}])
 def test_seed_epoch_and_purpose_give_draws_of_their_own(other):
     table = stats.contingency.crosstab(draw(), draw(**other)).count
     assert stats.chi2_contingency(table).pvalue > 1e-6
@@ -71,6 +75,22 @@ def test_orders_differ_between_epochs_and_seeds():
     assert len({order.tobytes() for order in orders}) == 9
     agree = np.mean([np.mean(one == two) for one in orders for two in orders if one is not two])
     assert agree < 0.005  # one place in a thousand is expected
+
+
+def test_the_first_purposes_keep_their_numbers_and_with_them_the_bytes_of_every_run():
+    names = ("order", "shift", "strand", "model", "dropout", "restart", "trial", "mutate")
+    for number, name in enumerate(names, 1):
+        word = np.random.SeedSequence([number, 3, 4]).generate_state(1, np.uint64)[0]
+        assert derive(name, 3, 4) == int(word) >> 1
+    order = np.random.default_rng([1, 3, 4]).permutation(20)
+    np.testing.assert_array_equal(permutation(20, seed=3, epoch=4), order)
+
+
+def test_a_purpose_of_any_name_is_drawn_alike_in_another_process():
+    code = "from competition.training.randomness import derive; print(derive('Cutout, 5 bp', 3, 4))"
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    assert int(said.stdout) == derive("Cutout, 5 bp", 3, 4) != derive("cutout, 5 bp", 3, 4)
 
 
 def test_derived_seeds_are_positive_distinct_and_the_same_again():
