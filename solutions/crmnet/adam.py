@@ -13,12 +13,11 @@ class KerasAdam(torch.optim.Adam):
     """Adam that adds epsilon to the root of the second moment before the bias correction.
 
     Keras steps by lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + epsilon). PyTorch corrects sqrt(v) first, so
-    it does the same with an epsilon of 1e-7 / sqrt(1 - b2^t): 3e-6 in the first step, where two fifths of
-    this network's gradients are smaller.
+    it does the same with an epsilon of 1e-7 / sqrt(1 - b2^t): 3e-6 in the first step, above many gradients.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float) -> None:
-        # The number of steps is kept in the group, so that the state dict holds it.
+        # Counted in the group: saved with the state, and not read back from the device in every step.
         super().__init__([{"params": list(parameters), "num_steps": 0}], lr=lr, fused=True)
 
     def step(self, closure=None):

@@ -8,7 +8,8 @@ from timm.layers import Conv2dSame, variance_scaling_
 from torch import Tensor, nn
 from torch.nn import functional
 
-EPSILON = 1e-7  # of Keras's Adam
+from .adam import KerasAdam
+
 SMALL = 100_000  # rows; the published recipe was for 600,000
 
 
@@ -153,20 +154,6 @@ class Model(nn.Module):
             heads = self.heads.values() if self.config.stage == "modules" else [self.output]
             for head in heads:
                 head.bias.copy_(mean)
-
-
-class KerasAdam(torch.optim.Adam):
-    """Add epsilon before the bias correction, as Keras does: it weighs 32 times as much in the first step.
-
-    Many gradients here are that small: with PyTorch's Adam, the weights after 20 steps differ by a fifth of
-    the distance moved.
-    """
-
-    def step(self, closure=None):
-        done = max((float(state["step"]) for state in self.state.values()), default=0.0)
-        for group in self.param_groups:
-            group["eps"] = EPSILON / math.sqrt(1 - group["betas"][1] ** (done + 1))
-        return super().step(closure)
 
 
 class Side(nn.Module):

@@ -19,7 +19,7 @@ from competition.training.solution import load_solution
 crmnet = load_solution(Path(__file__).parents[2] / "solutions" / "crmnet")
 Config, Model = crmnet.Config, crmnet.Model
 package = Model.__module__.rpartition(".")[0]
-adam, layers = (importlib.import_module(f"{package}.{name}") for name in ("adam", "layers"))
+layers = importlib.import_module(f"{package}.layers")
 keras_weights = importlib.import_module(f"{package}.keras_weights")
 recipe = importlib.import_module(f"{package}.solution")
 
@@ -431,43 +431,6 @@ def test_biases_start_at_zero():
 def test_the_loss_is_huber_with_a_kink_at_one():
     loss = build().loss(torch.tensor([[0.5], [3.0]]), {"target": torch.zeros(2, 1)})
     assert loss.item() == pytest.approx((0.125 + 2.5) / 2)
-
-
-def keras_adam(gradients, rate):
-    """gradients (steps, n): the weights that Keras's formula makes of zeros."""
-    weight, first, second = np.zeros((3, gradients.shape[1]))
-    for step, gradient in enumerate(gradients, start=1):
-        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
-        corrected = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        weight = weight - corrected * first / (np.sqrt(second) + 1e-7)
-    return weight
-
-
-def adam_steps(weight, optimizer, gradients):
-    for gradient in gradients:
-        weight.grad = torch.from_numpy(gradient)
-        optimizer.step()
-    return weight.detach().numpy()
-
-
-def test_the_optimizer_steps_as_keras_does_for_gradients_of_every_size():
-    gradients = np.random.default_rng(0).normal(size=(20, 90)) * np.logspace(-9, 0, 90)
-    weight = nn.Parameter(torch.zeros(90, dtype=torch.float64))
-    optimizer = type(build().optimizer(100)[0])([weight], lr=1e-3)
-    np.testing.assert_allclose(
-        adam_steps(weight, optimizer, gradients), keras_adam(gradients, 1e-3), rtol=1e-9
-    )
-
-
-def test_the_optimizer_continues_from_its_saved_state():
-    gradients = np.random.default_rng(0).normal(size=(20, 9)) * 1e-7
-    weight = nn.Parameter(torch.zeros(9, dtype=torch.float64))
-    first, second = (adam.KerasAdam([weight], lr=1e-3) for _ in range(2))
-    adam_steps(weight, first, gradients[:8])
-    second.load_state_dict(first.state_dict())
-    np.testing.assert_allclose(
-        adam_steps(weight, second, gradients[8:]), keras_adam(gradients, 1e-3), rtol=1e-9
-    )
 
 
 def test_the_learning_rate_starts_low():

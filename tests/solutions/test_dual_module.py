@@ -112,19 +112,6 @@ def test_dna_convolutions_are_drawn_glorot_normal_and_the_rest_uniform():
     assert dense.abs().max().item() == pytest.approx(np.sqrt(6 / (41_184 + 82)), rel=1e-3)
 
 
-def test_adam_adds_its_epsilon_where_keras_does():
-    """Keras: w -= rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + 1e-7)."""
-    optimizer, _ = (model := make_model(**SMALL)).optimizer(10)
-    weight = model.output.weight
-    wanted, m, v = weight.detach().numpy().astype(float), 0.0, 0.0
-    for step, gradient in enumerate((1e-7, -3e-6, 1.0), start=1):
-        weight.grad = torch.full_like(weight, gradient)
-        optimizer.step()
-        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
-        wanted -= 5e-4 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step) * m / (np.sqrt(v) + 1e-7)
-        np.testing.assert_allclose(weight.detach(), wanted, atol=1e-7)
-
-
 @pytest.mark.parametrize(("modules", "deaf_to"), [("histone", 0), ("sequence", 1)])
 def test_a_module_alone_does_not_read_the_other_input(modules, deaf_to):
     model, inputs = make_model(modules=modules, **SMALL).eval(), list(draw())
