@@ -193,7 +193,8 @@ def _kind_of_rows(rows: Rows, relations: Relations, entry_of_row: np.ndarray) ->
     """Return the kind (N,) of each row's homolog, -1 where it has none."""
     kind = np.full(sum(len(part.sequence) for part in rows.parts), -1)
     kind[relations.entry] = relations.kind
-    return kind[entry_of_row]
+    found: np.ndarray = kind[entry_of_row]
+    return found
 
 
 def _by_kind(kind: np.ndarray) -> str:

@@ -34,7 +34,7 @@ class Control(NamedTuple):
     @property
     def sigmas(self) -> float:
         """Return how many standard errors the control is above chance."""
-        return self.value / (self.spread / np.sqrt(DEALS))
+        return float(self.value / (self.spread / np.sqrt(DEALS)))
 
 
 def explained(store: Store, fold: np.ndarray) -> Mapping[str, float]:
@@ -88,7 +88,8 @@ def _ends(store: Store, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     row = np.arange(len(tokens))[:, None]
     ends = [tokens[:, :left], tokens[row, (lengths[:, None] - right + np.arange(right)).clip(min=0)]]
     planes = np.eye(PAD + 1, dtype=np.float32)[np.concatenate(ends, axis=1)]
-    return planes.reshape(len(tokens), -1)
+    flat: np.ndarray = planes.reshape(len(tokens), -1)
+    return flat
 
 
 def out_of_fold(features: np.ndarray, truth: np.ndarray, fold: np.ndarray) -> np.ndarray:

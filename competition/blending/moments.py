@@ -102,4 +102,5 @@ def _chunks(fold: np.ndarray, group: np.ndarray) -> np.ndarray:
     _, first, unit = np.unique(group, return_index=True, return_inverse=True)
     num_folds = int(fold.max()) + 1
     assigned = np.random.default_rng(0).permutation(len(first)) % max(1, CHUNKS // num_folds)
-    return assigned[unit] * num_folds + fold
+    chunk: np.ndarray = assigned[unit] * num_folds + fold
+    return chunk

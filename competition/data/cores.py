@@ -215,11 +215,13 @@ def _lay(
 
 def _rest(words: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return the bits that a shift to the left pushes out; in two steps, as a shift by 64 bits is none."""
-    return words >> np.uint64(1) >> (np.uint64(63) - shift)
+    rest: np.ndarray = words >> np.uint64(1) >> (np.uint64(63) - shift)
+    return rest
 
 
 def _count(words: np.ndarray) -> np.ndarray:
-    return np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    count: np.ndarray = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    return count
 
 
 def _longest_row(equal: np.ndarray) -> np.ndarray:

@@ -110,7 +110,8 @@ def _smallest(values: np.ndarray, family: np.ndarray) -> np.ndarray:
     """Return for each row the smallest value (N,) uint64 in its family."""
     order = np.argsort(family, kind="stable")
     starts = np.flatnonzero(np.diff(family[order], prepend=-1))
-    return np.minimum.reduceat(values[order], starts)[family]
+    smallest: np.ndarray = np.minimum.reduceat(values[order], starts)[family]
+    return smallest
 
 
 def inner_split(key: np.ndarray, *, fold: int, fraction: float, seed: int) -> np.ndarray:

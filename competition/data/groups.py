@@ -78,14 +78,16 @@ def join(number: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     joined = components([ends.reshape(2, -1)], len(names))
     table = np.arange(len(number))
     table[names] = names[np.unique(joined, return_index=True)[1][joined]]
-    return table[number]
+    smallest: np.ndarray = table[number]
+    return smallest
 
 
 def components(pairs: list[np.ndarray], count: int) -> np.ndarray:
     """Number the connected components of count things joined by pairs [(2, M), ...]: (count,) int64."""
     first, second = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    component: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return component
 
 
 def chain(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

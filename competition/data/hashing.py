@@ -35,7 +35,8 @@ def hash_tokens(tokens: np.ndarray) -> np.ndarray:
 
 def hash_either_strand(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Hash tokens (N, L) so that a sequence and its reverse complement agree: (N,) uint64."""
-    return np.minimum(hash_tokens(tokens), hash_tokens(reverse_complement(tokens, lengths)))
+    smaller: np.ndarray = np.minimum(hash_tokens(tokens), hash_tokens(reverse_complement(tokens, lengths)))
+    return smaller
 
 
 def hash_text(texts: Sequence[str]) -> np.ndarray:

@@ -117,7 +117,8 @@ class Kmers:
 def _repeated(values: np.ndarray) -> np.ndarray:
     """Return which of sorted values (N,) come more than once."""
     same = values[1:] == values[:-1]
-    return np.append(same, False)[: len(values)] | np.append(False, same)[: len(values)]
+    repeated: np.ndarray = np.append(same, False)[: len(values)] | np.append(False, same)[: len(values)]
+    return repeated
 
 
 def kmer_hashes(tokens: np.ndarray, mask: str = "") -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +166,8 @@ def _pack(base: np.ndarray, length: int, *, backward: bool = False) -> np.ndarra
     first = first[:, : second.shape[1]]
     if backward:
         first, second, half = second, first, length - half
-    return (first << np.uint64(2 * (length - half))) | second
+    packed: np.ndarray = (first << np.uint64(2 * (length - half))) | second
+    return packed
 
 
 def minimizers(hashes: np.ndarray) -> np.ndarray:
@@ -174,4 +176,5 @@ def minimizers(hashes: np.ndarray) -> np.ndarray:
         return np.zeros(hashes.shape, dtype=bool)
     width = min(WINDOW, hashes.shape[1])
     smallest = np.pad(slide(hashes, width, np.minimum), ((0, 0), (width - 1, width - 1)))
-    return hashes == slide(smallest, width, np.maximum)
+    chosen: np.ndarray = hashes == slide(smallest, width, np.maximum)
+    return chosen

@@ -28,7 +28,8 @@ class Subset:
 
     def differences(self, values: np.ndarray) -> np.ndarray:
         """Return the value (M, T) of each row, or of each pair's row minus its reference."""
-        return values[self.rows] if self.references is None else values[self.rows] - values[self.references]
+        own: np.ndarray = values[self.rows]
+        return own if self.references is None else own - values[self.references]
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -
     def score(counts: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = [weigh(counts if whole else counts[:, known]) for known, whole, weigh in sides]
-        return np.mean(values, axis=0)
+        mean: np.ndarray = np.mean(values, axis=0)
+        return mean
 
     return score
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from competition.base.errors import InputError
 from competition.data.challenge import Challenge, target_names
-from competition.data.declaration import Declaration, Score
+from competition.data.declaration import Score
 from competition.judging.answers import Answers, read_answers
 from competition.judging.submission import align, find_problems
-from competition.judging.uncertainty import intervals, notes, resample_scores
+from competition.judging.uncertainty import intervals, known, notes, resample_scores
 from competition.metrics.metric import UndefinedMetric
 from competition.metrics.registry import METRICS
 
@@ -99,11 +99,8 @@ def select(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return truth and prediction (M, T) of the known rows or pairs of a subset in a usage."""
     members = answers.subsets[subset]
-    truth = members.differences(answers.truth)
-    wanted = ~np.isnan(truth).all(axis=1)
-    if usage != "all":
-        wanted &= members.public == (usage == "public")
-    return truth[wanted], members.differences(prediction)[wanted]
+    wanted = known(answers, members, usage)
+    return members.differences(answers.truth)[wanted], members.differences(prediction)[wanted]
 
 
 def match(answers: Answers, predictions: pd.DataFrame, usage: str = "all") -> np.ndarray:
@@ -134,21 +131,13 @@ def _rows_of(answers: Answers, usage: str) -> np.ndarray:
         for rows in (subset.rows, subset.references):
             if rows is not None:
                 scored[rows[members]] = True
-    return scored & ~np.isnan(answers.truth).all(axis=1)
-
-
-def score_rows(declaration: Declaration, truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-    """Return {score name: value} of arrays (N, T) in the same order, by the scores that need no subset."""
-    return {
-        declared.name: METRICS[declared.metric].function(truth, prediction)
-        for declared in declaration.scores
-        if not declared.weights and declared.subset == "all"
-    }
+    scored &= ~np.isnan(answers.truth).all(axis=1)
+    return scored
 
 
 def score_with_intervals(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Scored:
     """Score predictions (N, T) in the order of the answers, and over resamples of them."""
     report = report_array(answers, prediction, usages)
-    known = [usage for usage in usages if report.scores[usage]]
-    draws = {usage: resample_scores(answers, [prediction], usage) for usage in known}
-    return Scored(report, draws, [note for usage in known for note in notes(answers, usage)])
+    scored = [usage for usage in usages if report.scores[usage]]
+    draws = {usage: resample_scores(answers, [prediction], usage) for usage in scored}
+    return Scored(report, draws, [note for usage in scored for note in notes(answers, usage)])

@@ -56,7 +56,8 @@ def write_submission(
 
 def to_csv(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) -> str:
     """Spell predictions (N, T) as the text of a submission; what is read back has the same bits."""
-    return _frame(ids, predictions, targets).to_csv(index=False, lineterminator="\n")
+    text: str = _frame(ids, predictions, targets).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def _frame(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) -> pd.DataFrame:

@@ -137,8 +137,10 @@ def _ways(answers: Answers, subset: Subset, chosen: np.ndarray) -> dict[str, np.
 
 def known(answers: Answers, subset: Subset, usage: str) -> np.ndarray:
     """Return which members (M,) of a subset have an answer and belong to a usage."""
-    wanted = ~np.isnan(subset.differences(answers.truth)).all(axis=1)
-    return wanted if usage == "all" else wanted & (subset.public == (usage == "public"))
+    wanted: np.ndarray = ~np.isnan(subset.differences(answers.truth)).all(axis=1)
+    if usage != "all":
+        wanted &= subset.public == (usage == "public")
+    return wanted
 
 
 def _scorer(

@@ -31,7 +31,8 @@ def _weigh(truth: np.ndarray, values: np.ndarray) -> Weighted:
             weight, p = other.ranks(counts)
             mine = positive[other.order]
             above.append((weight[:, mine] * p[:, mine]).sum(1))
-        return np.stack(above) / (ones * zeros) + 0.5
+        area: np.ndarray = np.stack(above) / (ones * zeros) + 0.5
+        return area
 
     return score
 

@@ -39,7 +39,8 @@ def weigh_pearson(truth: np.ndarray, values: np.ndarray) -> Weighted:
         n, t, tt = sums[:3]
         p, pp, tp = np.split(sums[3:], 3)
         product = tp / n - p * t / n**2
-        return product / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n))
+        r: np.ndarray = product / np.sqrt(variance(tt / n, t / n) * variance(pp / n, p / n))
+        return r
 
     return score
 

@@ -34,7 +34,9 @@ def _weigh(truth: np.ndarray, values: np.ndarray) -> Weighted:
 
     def score(counts: np.ndarray) -> np.ndarray:
         n = counts.sum(1)
-        return 1 - errors @ counts.T / n / variance(around**2 @ counts.T / n, around @ counts.T / n)
+        total = variance(around**2 @ counts.T / n, around @ counts.T / n)
+        explained: np.ndarray = 1 - errors @ counts.T / n / total
+        return explained
 
     return score
 

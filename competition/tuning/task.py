@@ -18,7 +18,8 @@ from competition.data.challenge import Challenge
 from competition.data.find import find_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.leaks import leaks
-from competition.training.cross_validation import Job, run_fold
+from competition.training.cross_validation import run_fold
+from competition.training.job import Job
 from competition.training.recipe import Recipe
 from competition.training.solution import (
     Solution,

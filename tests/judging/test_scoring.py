@@ -22,7 +22,7 @@ from competition.data.writer import create_challenge
 from competition.judging import answers as private
 from competition.judging.answers import read_answers
 from competition.judging.formats import read_predictions
-from competition.judging.scoring import score, score_report, score_rows
+from competition.judging.scoring import score, score_report
 from competition.score import main
 
 NUM_ROWS = 200
@@ -219,13 +219,6 @@ def test_two_targets_are_averaged_and_unknown_per_target(tmp_path):
     both = pd.DataFrame({"t": two.human, "p": frame.human}).dropna()
     assert scores["all"]["pearson"] == pytest.approx((1 + stats.pearsonr(both.t, both.p)[0]) / 2)
     assert scores["public"] == {}
-
-
-def test_out_of_fold_rows_are_scored_by_the_scores_that_need_no_subset():
-    truth, prediction = np.random.default_rng(0).normal(size=(2, 50, 1))
-    scores = score_rows(TOY, truth, prediction)
-    assert list(scores) == ["pearson", "mse"]
-    assert scores["pearson"] == pytest.approx(stats.pearsonr(truth[:, 0], prediction[:, 0])[0])
 
 
 def tamper(folder: Path, name: str, text: str) -> None:
