@@ -38,7 +38,7 @@ from data_prep.reading.columns import (
     usage_of,
 )
 from data_prep.reading.delimited import read_pieces, refuse
-from data_prep.reading.numbers import parse_number, read_input, read_numbers
+from data_prep.reading.numbers import parse_number, read_input, read_numbers, read_weights
 
 SPECIAL = ("id", "group", "fold", "usage")
 
@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--unit", default="", help="unit of the targets")
     for name in SPECIAL:
         add(f"--{name}", metavar="COLUMN", help=f"column of {name}s (default: {name}, where there is one)")
+    add("--weight", metavar="COLUMN",
+        help="column of the weights that training rows have in the loss, on any scale")  # fmt: skip
     add("--subset", metavar="COLUMN", help="column that names a subset of test rows to be scored by itself")
     add("--input", action="append", default=[], metavar="NAME=COLUMN,...",
         help="numeric columns, or logarithms of such, as an input of the model; repeatable")  # fmt: skip
@@ -147,6 +149,7 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
         inputs={name: (len(members),) for name, members in columns.inputs.items()},
         subsets=dict.fromkeys(subsets, "rows"),
         near_duplicates=not options.split_near_duplicates,
+        row_weights=columns.weight is not None,
         tie_break=options.tie_break,
         tie_bayes_factor=options.tie_bayes_factor,
         ensembles=not options.no_ensembles,
@@ -163,8 +166,9 @@ def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
     for name in inputs:
         if not name.isidentifier() or name == "sequence":
             raise InputError(f"--input {name}: wanted the name of an argument of forward, such as half_life")
-    members = [*targets, *(number for each in inputs.values() for number in each)]
-    for column in (options.sequence, *(number.column for number in members)):
+    weight = parse_number(options.weight) if options.weight else None
+    members = [*targets, *(number for each in inputs.values() for number in each), weight]
+    for column in (options.sequence, *(number.column for number in members if number)):
         _require(column, there, "the table")
     special: dict[str, Any] = {}
     for name in (*SPECIAL, "subset"):
@@ -179,7 +183,7 @@ def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
         if special["usage"]:
             raise InputError(f"--test {options.test}: the column {special['usage']!r} says that already")
         test = (column, frozenset(values.split(",")))
-    return Columns(options.sequence, targets, inputs=inputs, test=test, **special)
+    return Columns(options.sequence, targets, inputs=inputs, weight=weight, test=test, **special)
 
 
 def _require(column: str, there: list[str], where: str) -> None:
@@ -246,8 +250,9 @@ def _append(writer: ChallengeWriter, part: str, rows: pd.DataFrame, columns: Col
         if column is not None and part == "train":
             refuse(rows[column] == "", rows[column], path, f"a {name} for every training row")
             carried[name] = rows[column].to_list()
-    target = None
-    if part == "train":
-        target = np.stack([read_numbers(rows, number, path) for number in columns.targets], axis=1)
-    store = writer.train if part == "train" else writer.test
-    store.append(tokens, lengths, target=target, inputs=inputs, rows=carried)
+    if part == "test":
+        writer.test.append(tokens, lengths, inputs=inputs, rows=carried)
+        return
+    target = np.stack([read_numbers(rows, number, path) for number in columns.targets], axis=1)
+    weight = read_weights(rows, columns.weight, path) if columns.weight else None
+    writer.train.append(tokens, lengths, target=target, weight=weight, inputs=inputs, rows=carried)

@@ -11,6 +11,7 @@ from accelerate.utils import set_seed
 from competition.contract.subject import FEW_ROWS, Subject, judge_predictions, make_batches, same
 from competition.training import checkpoint
 from competition.training.cross_validation import collapsed
+from competition.training.estimator_fold import fit_estimator
 from competition.training.solution import shapes
 
 FIT_ROWS = 256  # for an Estimator
@@ -21,7 +22,9 @@ def _fitted(subject: Subject) -> Any:
     assert subject.solution.Estimator is not None and subject.opened.train.target is not None
     set_seed(0)
     estimator = subject.solution.Estimator(subject.config, shapes(subject.config, subject.opened.declaration))
-    estimator.fit(_arrays(subject, subject.rows), np.array(subject.opened.train.target[subject.rows]))
+    weight = None if subject.opened.train.weight is None else np.ones(len(subject.rows), dtype=np.float32)
+    target = np.array(subject.opened.train.target[subject.rows])
+    fit_estimator(estimator, _arrays(subject, subject.rows), target, weight)
     return estimator
 
 

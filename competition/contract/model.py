@@ -12,12 +12,12 @@ from torch.utils._pytree import tree_leaves
 
 from competition.contract.subject import (
     Subject,
+    inputs_of,
     judge_predictions,
     make_batches,
     name_few,
     predict,
     same,
-    without_target,
 )
 from competition.training import checkpoint, randomness
 from competition.training.network import Network
@@ -106,7 +106,7 @@ def _unsettle(model: nn.Module) -> None:
 def check_prediction(subject: Subject) -> str:
     batch = subject.batch(subject.few)
     subject.model.train()
-    subject.outputs = subject.model(**without_target(batch))
+    subject.outputs = subject.model(**inputs_of(batch))
     if not all(torch.isfinite(leaf).all() for leaf in floats(subject.outputs)):
         return "outputs are not finite in training mode. Likely: a logarithm or a division of zero"
     subject.predictions = predict(subject.model, batch)

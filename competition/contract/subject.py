@@ -75,10 +75,15 @@ class Subject:
         return self.rows[:FEW_ROWS]
 
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """Return the inputs and "target" of these rows on the device."""
+        """Return the inputs and "target" of these rows on the device.
+
+        Where rows have weights, "weight" is 1 for each: a row of none could not be learned by heart.
+        """
         assert self.opened.train.target is not None
         inputs = make_batches(self, self.input_names).inputs(rows)
         inputs["target"] = torch.from_numpy(np.array(self.opened.train.target[rows]))
+        if self.opened.train.weight is not None:
+            inputs["weight"] = torch.ones(len(rows))
         return {name: value.to(self.device) for name, value in inputs.items()}
 
 
@@ -91,12 +96,12 @@ def make_batches(subject: Subject, names: Sequence[str], config: Any = None) -> 
 @torch.no_grad()
 def predict(model: Any, batch: dict[str, Tensor]) -> np.ndarray:
     model.eval()
-    outputs = model(**without_target(batch))
+    outputs = model(**inputs_of(batch))
     return np.asarray(Network(model).predict(outputs).cpu())
 
 
-def without_target(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value for name, value in batch.items() if name != "target"}
+def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in batch.items() if name not in ("target", "weight")}
 
 
 def judge_predictions(predictions: np.ndarray, wanted: tuple[int, int]) -> str:

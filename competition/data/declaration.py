@@ -13,7 +13,7 @@ from competition.metrics.registry import METRICS
 
 SUBSET_KINDS = ("rows", "pairs")
 # What an input may not be called, as the rows have it already.
-TAKEN = ("sequence", "length", "sequence_index", "target", "rows")
+TAKEN = ("sequence", "length", "sequence_index", "target", "rows", "weight")
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class Declaration:
     # difference holds 0.
     tie_bayes_factor: float | None = None
     near_duplicates: bool = True  # rows of near-duplicate sequences share a fold
+    row_weights: bool = False  # each training row has a weight in the loss
     ceiling: Mapping[str, float] = field(default_factory=dict)  # score name -> best value the noise allows
     files: Mapping[str, str] = field(default_factory=dict)  # path in public/ -> sha256
 
@@ -158,6 +159,7 @@ def to_toml(declaration: Declaration) -> str:
         "left_flank": declaration.left_flank,
         "right_flank": declaration.right_flank,
         "near_duplicates": declaration.near_duplicates,
+        "row_weights": declaration.row_weights or None,
         "targets": [vars(target) for target in declaration.targets],
         "inputs": {name: list(shape) for name, shape in declaration.inputs.items()},
         "scores": [{k: v for k, v in vars(score).items() if v != {}} for score in declaration.scores],

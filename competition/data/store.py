@@ -1,5 +1,6 @@
 """Rows on disk: token and value arrays that are written in a stream and read as memory maps."""
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
@@ -101,6 +102,7 @@ class StoreWriter:
         self.lengths = ArrayWriter(folder / "length.npy", np.int32, ())
         self.arrays = {k: ArrayWriter(folder / f"{k}.npy", np.float32, v) for k, v in inputs.items()}
         self.target: ArrayWriter | None = None
+        self.weight: ArrayWriter | None = None
         self.index: ArrayWriter | None = None
         self.row_columns: list[str] | None = None
         self.num_rows = 0
@@ -111,16 +113,18 @@ class StoreWriter:
         lengths: np.ndarray,
         *,
         target: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
         inputs: Mapping[str, np.ndarray] | None = None,
         rows: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         """Append rows that each bring a sequence: tokens (n, L) uint8 PAD-filled, lengths (n,).
 
-        target (n, T) or (n,), inputs {name: (n, *shape)}, rows {column: n values}. Without rows the ids are
-        the row numbers. Raises InputError where a target or an input is not finite.
+        target (n, T) or (n,), weight (n,) of at least 0 and on any scale, inputs {name: (n, *shape)}, rows
+        {column: n values}. Without rows the ids are the row numbers. Raises InputError where a number is not
+        finite.
         """
         self.append_sequences(tokens, lengths)
-        self._append_rows(len(tokens), target=target, inputs=inputs, rows=rows)
+        self._append_rows(len(tokens), target=target, weight=weight, inputs=inputs, rows=rows)
 
     def append_sequences(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
         """Append sequences (n, L) that rows refer to by their number."""
@@ -143,6 +147,7 @@ class StoreWriter:
         count: int,
         *,
         target: np.ndarray | None = None,
+        weight: np.ndarray | None = None,
         inputs: Mapping[str, np.ndarray] | None = None,
         rows: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
@@ -154,6 +159,10 @@ class StoreWriter:
             shape = (self.num_targets,)
             self.target = self.target or ArrayWriter(self.folder / "target.npy", np.float32, shape)
             self.target.append(self._finite("target", target, shape))
+        if weight is not None:
+            assert np.min(weight) >= 0, weight
+            self.weight = self.weight or ArrayWriter(self.folder / "weight.npy", np.float32, ())
+            self.weight.append(self._finite("weight", weight, ()))
         if rows is not None:
             frame = pd.DataFrame({name: list(values) for name, values in rows.items()})
             assert "id" in frame and len(frame) == count, (list(frame), len(frame), count)
@@ -176,19 +185,30 @@ class StoreWriter:
     def close(self) -> None:
         """Finish the files and check the whole: counts agree and ids are unique."""
         self.tokens.close()
-        writers = [self.lengths, *self.arrays.values(), self.target, self.index]
+        writers = [self.lengths, *self.arrays.values(), self.target, self.weight, self.index]
         for writer in writers:
             if writer is not None:
                 writer.close()
         if self.num_rows == 0:
             raise InputError(f"{self.folder.name}: no rows; wanted at least one")
-        for writer in (*self.arrays.values(), self.target, self.index):
+        for writer in (*self.arrays.values(), self.target, self.weight, self.index):
             assert writer is None or writer.num_rows == self.num_rows, writer.path
+        if self.weight is not None:
+            normalise(self.weight.path)
         assert self.index is not None or self.lengths.num_rows == self.num_rows
         if self.row_columns is not None:
             rows = read_rows(self.folder / "rows.csv")
             assert len(rows) == self.num_rows, (len(rows), self.num_rows)
             check_ids(rows, self.folder.name)
+
+
+def normalise(path: Path) -> None:
+    """Scale the weights in a file to a mean of 1, so that the mean of weighted losses is a mean over rows."""
+    weights: np.ndarray = np.load(path, mmap_mode="r+")
+    total = math.fsum(weights.tolist())  # exact, and so the same on every processor
+    if total == 0:
+        raise InputError(f"{path.parent.name}: every row has weight 0; wanted one above 0 at least")
+    weights[:] = weights.astype(np.float64) * (len(weights) / total)
 
 
 def check_ids(rows: pd.DataFrame, name: str) -> None:
@@ -214,6 +234,7 @@ class Store:
         self.lengths = _memory_map(folder / "length.npy")  # (S,)
         self.sequence_index = _optional_map(folder / "sequence_index.npy")  # (N,) or None
         self.target = _optional_map(folder / "target.npy")  # (N, T) or None
+        self.weight = _optional_map(folder / "weight.npy")  # (N,) of mean 1, or None
         self.inputs = {name: _memory_map(folder / f"{name}.npy") for name in inputs}  # (N, *shape)
 
     def __len__(self) -> int:

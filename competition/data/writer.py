@@ -60,11 +60,13 @@ class ChallengeWriter:
         self.train.close()
         if self.train.target is None:
             raise InputError("train: no targets; wanted one for every row")
+        assert (self.train.weight is not None) == self.declaration.row_weights, "weights are to be declared"
         public, private = self.folder / "public", self.folder / "private"
         if self._test is not None:
             self._test.close()
             if self._test.target is not None:
                 raise InputError("test: the rows bring targets, for all to see; wanted write_answers")
+            assert self._test.weight is None, "weights are of training rows"
             _write_sample_submission(Store(public / "test", []), self.declaration, public)
         challenge = replace(self.declaration, files=_digests(public))
         write_text(public / "challenge.toml", to_toml(challenge))

@@ -44,6 +44,9 @@ class Batches:
                 raise InputError(
                     f"forward wants the input {name!r}; challenge {declaration.name!r} has: {known}"
                 )
+        self.arrays = {name: store.inputs[name] for name in names if name != "sequence"}
+        if store.weight is not None:
+            self.arrays["weight"] = store.weight
         self._open_window(declaration, recipe.window)
         self.planes = None
         if recipe.encoding != TOKENS:
@@ -75,8 +78,8 @@ class Batches:
         """Move the rows to a GPU once where they fit; on a CPU the memory map already is the memory."""
         if self.device.type != "cuda":
             return None
-        arrays = {"tokens": self.store.tokens[:, self.columns], "lengths": self.store.lengths}
-        arrays |= {name: self.store.inputs[name] for name in self.names if name != "sequence"}
+        tokens = self.store.tokens[:, self.columns]
+        arrays = {"tokens": tokens, "lengths": self.store.lengths, **self.arrays}
         size = sum(array.nbytes for array in arrays.values())
         if size > RESIDENT_FRACTION * torch.cuda.mem_get_info(self.device)[0]:
             return None
@@ -88,7 +91,10 @@ class Batches:
     def training(
         self, rows: np.ndarray, *, seed: int, epoch: int, own: Sequence[Augmentation] = ()
     ) -> dict[str, Tensor]:
-        """Return inputs and "target" (B, T), augmented by the recipe, then by a model's own augmentations."""
+        """Return inputs and "target" (B, T), augmented by the recipe, then by a model's own augmentations.
+
+        Where the rows of a challenge have weights, "weight" (B,) comes with them.
+        """
         assert self.store.target is not None
         batch = {name: self._array(name, rows) for name in self.names if name != "sequence"}
         if "sequence" in self.names:
@@ -100,6 +106,8 @@ class Batches:
                 tokens = augment(tokens, draws)
             batch["sequence"] = self._encode(tokens)
         batch["target"] = torch.from_numpy(np.asarray(self.store.target[rows])).to(self.device)
+        if self.store.weight is not None:
+            batch["weight"] = self._array("weight", rows)
         return batch
 
     def inputs(self, rows: np.ndarray, *, strand: np.ndarray | None = None) -> dict[str, Tensor]:
@@ -147,7 +155,7 @@ class Batches:
     def _array(self, name: str, rows: np.ndarray) -> Tensor:
         if self.resident is not None:
             return self.resident[name][torch.from_numpy(rows).to(self.device)]
-        return torch.from_numpy(np.asarray(self.store.inputs[name][rows])).to(self.device)
+        return torch.from_numpy(np.asarray(self.arrays[name][rows])).to(self.device)
 
 
 def _flank(flank: str) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Fit an Estimator to the training rows of one fold and predict the rest."""
 
+import inspect
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,8 @@ def run_estimator_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np
     opened, started = job.opened, time.monotonic()
     set_seed(randomness.derive("model", job.seed, fold) % 2**32)
     estimator = job.solution.Estimator(job.config, job.shapes)
-    estimator.fit(arrays(job, opened.train, train_rows), job.target[train_rows])
+    weight = None if opened.train.weight is None else np.asarray(opened.train.weight[train_rows])
+    fit_estimator(estimator, arrays(job, opened.train, train_rows), job.target[train_rows], weight)
     seconds = time.monotonic() - started
     oof = np.asarray(estimator.predict(arrays(job, opened.train, held_out)), np.float32)
     test = estimator_test(job, estimator) if opened.test is not None else None
@@ -31,6 +34,14 @@ def run_estimator_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np
     num_parameters = sum(value.numel() for value in state.values())
     record = {"num_parameters": num_parameters, "train_seconds": seconds, "rows_trained": len(train_rows)}
     return FoldResult(oof, test, record)
+
+
+def fit_estimator(
+    estimator: Any, inputs: Mapping[str, np.ndarray], target: np.ndarray, weight: np.ndarray | None
+) -> None:
+    """Fit an Estimator; one whose fit names a weight gets those of the rows (N,), or None."""
+    wants_weight = "weight" in inspect.signature(estimator.fit).parameters
+    estimator.fit(inputs, target, **({"weight": weight} if wants_weight else {}))
 
 
 def estimator_test(job: Job, estimator: Any) -> np.ndarray:

@@ -46,11 +46,15 @@ class Network:
         self.core.initialize(*arguments, torch.from_numpy(np.array(batches.store.target[rows])))
 
     def loss(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the model's loss, or the mean squared error."""
+        """Return the model's loss, or the mean squared error, weighted where rows have weights."""
         if hasattr(self.core, "loss"):
             loss: Tensor = self.core.loss(outputs, batch)
             return loss
-        return functional.mse_loss(outputs.float(), batch["target"])
+        if "weight" not in batch:
+            return functional.mse_loss(outputs.float(), batch["target"])
+        error = functional.mse_loss(outputs.float(), batch["target"], reduction="none")
+        # Not over the sum of the weights here: their mean is 1 over all rows, whatever a batch has of them.
+        return (batch["weight"] * error.mean(1)).mean()
 
     def predict(self, outputs: Any) -> Tensor:
         """Return predictions (B, T) float32 in the target's unit."""

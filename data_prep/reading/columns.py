@@ -24,6 +24,7 @@ class Columns(NamedTuple):
     usage: str | None
     subset: str | None
     inputs: dict[str, tuple[Number, ...]]
+    weight: Number | None = None
     test: tuple[str, frozenset[str]] | None = None  # a column, and its values in test rows
     moments: Moments | None = None  # of the inputs that become z-scores
 

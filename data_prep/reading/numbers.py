@@ -66,3 +66,10 @@ def read_numbers(rows: pd.DataFrame, number: Number, path: Path, *, missing: boo
     values = values + number.offset
     refuse(values <= 0, column, path, f"more, for {number.unit}")
     return np.asarray(np.log10(values))
+
+
+def read_weights(rows: pd.DataFrame, number: Number, path: Path) -> np.ndarray:
+    """Read a column of weights, none below 0."""
+    weights = read_numbers(rows, number, path)
+    refuse(weights < 0, rows[number.column], path, "a weight of 0 or more")
+    return weights

@@ -1,6 +1,7 @@
 """The contract's checker, proven by a right solution and by the same one with a single fault each."""
 
 import time
+from copy import copy
 
 import numpy as np
 import pytest
@@ -276,6 +277,22 @@ def test_a_right_solution_passes_every_check(source, toy, tmp_path):
 def test_a_model_that_embeds_tokens_passes_every_check(toy, tmp_path):
     findings = findings_of(write_solution(tmp_path / "solution", edit(MODEL, EMBEDDED)), toy)
     assert [finding for finding in findings if not finding.ok] == []
+
+
+WEIGHTED = (
+    'huber_loss(outputs, batch["target"])',
+    'huber_loss(outputs, batch["target"], weight=batch["weight"][:, None])',
+    "def fit(self, inputs, target):", "def fit(self, inputs, target, weight):\n        len(weight)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "edits"), [(MODEL, WEIGHTED[:2]), (ESTIMATOR, WEIGHTED[2:])])
+def test_a_solution_that_heeds_weights_passes_every_check(source, edits, toy, tmp_path):
+    """Of the rows that it is checked on half weigh nothing."""
+    weighted = toy._replace(train=copy(toy.train))
+    weighted.train.weight = np.arange(len(toy.train)) % 2 * np.float32(2)
+    findings = findings_of(write_solution(tmp_path / "solution", edit(source, edits)), weighted)
+    assert [finding for finding in findings if finding.ok is False] == []
 
 
 @pytest.mark.parametrize("fault", MODEL_FAULTS)

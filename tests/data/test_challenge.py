@@ -278,6 +278,7 @@ def challenges(draw) -> Declaration:
         left_flank=draw(st.text("ACGT", max_size=4)), right_flank=draw(st.text("ACGT", max_size=4)),
         inputs=draw(st.dictionaries(st.text("abc", min_size=1), SHAPES, max_size=3)),
         subsets=subsets, ensembles=draw(st.booleans()), near_duplicates=draw(st.booleans()),
+        row_weights=draw(st.booleans()),
         ceiling=draw(st.dictionaries(NAMES, NUMBERS, max_size=2)),
         tie_bayes_factor=draw(st.none() | st.floats(1, 1e6)),
         files=draw(st.dictionaries(NAMES, NAMES, max_size=2)),

@@ -102,6 +102,16 @@ def test_logarithms_z_scores_and_test_rows_are_made_on_the_way(tmp_path):
     np.testing.assert_allclose(answers["log10_expression"], np.log10([1, 1.5]), atol=1e-6)
 
 
+def test_a_column_of_weights_becomes_weights_of_training_rows_with_a_mean_of_one(tmp_path):
+    usage, reads = ["train", "private", "train", "train", "public", "train"], [3, "", 0, 7.5, -1, 100]
+    table = write_table(tmp_path / "t.csv", usage=usage, reads=reads)
+    assert prepare("table", table, "--output", tmp_path / "c", "--weight", "reads") == 0
+    opened, known = open_challenge(tmp_path / "c"), np.array([3, 0, 7.5, 100])
+    assert opened.declaration.row_weights
+    np.testing.assert_allclose(opened.train.weight, known / known.mean(), rtol=1e-6)
+    assert opened.test.weight is None
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
@@ -111,6 +121,14 @@ def test_logarithms_z_scores_and_test_rows_are_made_on_the_way(tmp_path):
         ({"expression": ["1", "x", "3", "4", "5", "6"]}, (), "line 3 has the expression 'x'"),
         ({"expression": ["1", "inf", "3", "4", "5", "6"]}, (), "line 3 has the expression 'inf'"),
         ({"id": list("abcdea")}, (), "1 duplicate ids (a)"),
+        (
+            {"w": [1, -1, 1, 1, 1, 1]},
+            ("--weight", "w"),
+            "line 3 has the w '-1'; wanted a weight of 0",
+        ),
+        ({"w": [1, "", 1, 1, 1, 1]}, ("--weight", "w"), "line 3 has the w ''; wanted a finite number"),
+        ({"w": [0] * 6}, ("--weight", "w"), "train: every row has weight 0"),
+        ({"reads": [1] * 6}, ("--weight", "raeds"), "did you mean 'reads'"),
         ({}, ("--target", "expresion"), "did you mean 'expression'"),
         ({}, ("--sequence", "seqence"), "did you mean 'sequence'"),
         ({"usage": ["train"] * 5 + ["exam"]}, (), "'exam'; wanted train, public, private"),
