@@ -12,8 +12,9 @@ from rich.console import Console
 
 from competition.base.errors import exit_status
 from competition.base.files import write_text
-from competition.board.board import caption, notes, read_boards
+from competition.board.board import read_boards
 from competition.board.page import to_page
+from competition.board.remarks import caption, notes
 from competition.board.views import FILE, to_csv, to_table, write_leaderboard
 
 PIPED_WIDTH = 300  # where there is no terminal, nothing is left out

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn, ParamSpec
 
+Arguments = ParamSpec("Arguments")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,7 +26,9 @@ class Interrupted(KeyboardInterrupt):
         self.command = ""  # that goes on with what was interrupted; see resumable
 
 
-def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
+def exit_status(
+    program: Callable[Arguments, int | None], *arguments: Arguments.args, **options: Arguments.kwargs
+) -> int:
     """Run a program and return its status; what ends it early is one line on standard error.
 
     The status is 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, and 141 where the
@@ -33,7 +36,7 @@ def exit_status(program: Callable[..., int | None], *arguments: Any) -> int:
     """
     with _signals_raised():
         try:
-            status = program(*arguments) or 0
+            status = program(*arguments, **options) or 0
             sys.stdout.flush()
             return status
         except BrokenPipeError:

@@ -3,14 +3,14 @@
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from competition.base.errors import InputError
 
 
-def dumps(document: Mapping[str, Any]) -> str:
+def dumps(document: Mapping[str, object]) -> str:
     """Write a nested mapping of str, bool, int, float, list and mapping as TOML; None is left out."""
     return "".join(_table(document, ())).lstrip("\n")
 
@@ -25,22 +25,25 @@ def load(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}") from None
 
 
-def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+def _table(table: Mapping[str, object], path: tuple[str, ...]) -> list[str]:
     lines = [f"\n[{'.'.join(map(_key, path))}]\n"] if path else []
-    lines += [f"{_key(k)} = {_value(v)}\n" for k, v in table.items() if v is not None and not _is_table(v)]
+    lines += [
+        f"{_key(k)} = {_value(v)}\n"
+        for k, v in table.items()
+        if v is not None and not isinstance(v, Mapping) and not _tables(v)
+    ]
     for key, value in table.items():
         if isinstance(value, Mapping):
             lines += _table(value, (*path, key))
-        elif _is_table(value):
-            for item in value:
-                lines.append(f"\n[[{'.'.join(map(_key, (*path, key)))}]]\n")
-                lines += [f"{_key(k)} = {_value(v)}\n" for k, v in item.items() if v is not None]
+        for item in _tables(value):
+            lines.append(f"\n[[{'.'.join(map(_key, (*path, key)))}]]\n")
+            lines += [f"{_key(k)} = {_value(v)}\n" for k, v in item.items() if v is not None]
     return lines
 
 
-def _is_table(value: Any) -> bool:
-    is_tables = isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], Mapping)
-    return isinstance(value, Mapping) or is_tables
+def _tables(value: object) -> Sequence[Mapping[str, object]]:
+    """Return the tables of a value that is a list of them; none of anything else."""
+    return value if isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping) else []
 
 
 def _key(key: str) -> str:
@@ -53,7 +56,7 @@ def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

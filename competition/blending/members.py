@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from competition.board.board import read_board
+from competition.board.board import oof_score, read_board
 from competition.data.challenge import Challenge, target_names
 from competition.judging.manifest import Manifest, read_manifest
 from competition.judging.submission import read_submission
@@ -32,8 +32,7 @@ class Members(NamedTuple):
 def choose_files(challenge: Challenge, submissions: Path, members: Sequence[Path], top: int) -> list[Path]:
     """Return the submissions that are asked for: those named, or the best out of fold by the first score.
 
-    Test scores take no part, not even where out-of-fold scores are equal. A composite score is stood in for
-    by its metric on all rows.
+    Test scores take no part, not even where out-of-fold scores are equal.
     """
     if members:
         return list(members)
@@ -42,7 +41,7 @@ def choose_files(challenge: Challenge, submissions: Path, members: Sequence[Path
     sign = -1 if primary.direction == "maximize" else 1
     ranked = []
     for manifest in (row.manifest for row in board.rows) if board else ():
-        value = manifest.oof.get(primary.name, manifest.oof.get(primary.metric))
+        value = oof_score(manifest, primary.name, primary.metric)
         fits = manifest.kind == "solution" and manifest.train_digest == challenge.declaration.train_digest
         if fits and value is not None and not manifest.collapsed:
             ranked.append((sign * value, f"{manifest.solution}-{manifest.run}.csv"))

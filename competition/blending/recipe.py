@@ -1,11 +1,12 @@
 """The recipe of an ensemble: what its manifest keeps of the blend, enough to make it again."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
 from competition.base.errors import InputError
+from competition.base.typed import fits
 from competition.blending.blend import Line
 from competition.blending.moments import with_rank_mean
 
@@ -22,6 +23,24 @@ class Member(NamedTuple):
         return f"{self.solution}-{self.run}"
 
 
+class WeightedMember(TypedDict):
+    """A member and its weight, as a manifest has them."""
+
+    solution: str
+    run: str
+    csv_sha256: str
+    weight: float
+
+
+class RecipeConfig(TypedDict):
+    """A recipe as the config of a manifest."""
+
+    method: str
+    members: list[WeightedMember]
+    rank_mean_weight: float
+    shift: list[float]
+
+
 class Recipe(NamedTuple):
     """A way of weighting and the members that it uses; a line's last weight is that of their rank mean."""
 
@@ -33,13 +52,16 @@ class Recipe(NamedTuple):
         """Return the blend (K, T) of the members' predictions (M, K, T)."""
         return self.line(with_rank_mean(predictions))
 
-    def to_config(self) -> dict[str, Any]:
+    def to_config(self) -> RecipeConfig:
         """Write the recipe as the config of a manifest."""
         weights = self.line.weights.tolist()
         members = zip(self.members, weights[:-1], strict=True)
         return {
             "method": self.method,
-            "members": [{**member._asdict(), "weight": weight} for member, weight in members],
+            "members": [
+                {"solution": solution, "run": run, "csv_sha256": digest, "weight": weight}
+                for (solution, run, digest), weight in members
+            ],
             "rank_mean_weight": weights[-1],
             "shift": self.line.shift.tolist(),
         }
@@ -56,15 +78,14 @@ def make_recipe(method: str, line: Line, members: Sequence[Member]) -> Recipe:
     return Recipe(method, tuple(member for member, _ in used), Line(kept, line.shift))
 
 
-def read_recipe(config: Mapping[str, Any], name: str) -> Recipe:
+def read_recipe(config: Mapping[str, object], name: str) -> Recipe:
     """Read what to_config wrote; InputError where a manifest of this name does not say how to blend again."""
-    try:
-        members = tuple(Member(*(each[key] for key in Member._fields)) for each in config["members"])
-        weights = [*(each["weight"] for each in config["members"]), config["rank_mean_weight"]]
-        line = Line(np.array(weights, dtype=np.float64), np.array(config["shift"], dtype=np.float64))
-    except (KeyError, TypeError, ValueError):
+    if not fits(config, RecipeConfig):
         raise InputError(
             f"the manifest of {name} does not name each member's csv_sha256 and weight; blend them again: "
             "python -m competition.ensemble CHALLENGE --members ..."
-        ) from None
-    return Recipe(str(config["method"]), members, line)
+        )
+    members = tuple(Member(each["solution"], each["run"], each["csv_sha256"]) for each in config["members"])
+    weights = [*(each["weight"] for each in config["members"]), config["rank_mean_weight"]]
+    line = Line(np.array(weights, dtype=np.float64), np.array(config["shift"], dtype=np.float64))
+    return Recipe(config["method"], members, line)

@@ -15,7 +15,7 @@ from competition.board.board import read_board
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.judging.manifest import Manifest, declare
 from competition.judging.submission import read_submission, write_submission
-from competition.metrics.registry import fitting
+from competition.metrics.registry import score_all, score_folds
 
 DIGITS = 1e-8  # relative: submissions of earlier versions hold nine digits
 
@@ -59,8 +59,6 @@ def _manifest(
     stamp = datetime.now(UTC)
     config = recipe.to_config()
     salt = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
-    folds = [members.fold == fold for fold in range(int(members.fold.max()) + 1)]
-    metrics = fitting(members.truth)
     manifests = [members.manifests[number] for number in used]
     return Manifest(
         challenge=challenge.declaration.name,
@@ -72,12 +70,9 @@ def _manifest(
         train_digest=challenge.declaration.train_digest,
         declared=declare(challenge.declaration),
         command=command_line(),
-        config=config,
-        oof={name: metric.function(members.truth, oof) for name, metric in metrics.items()},
-        fold_scores={
-            name: [metric.function(members.truth[rows], oof[rows]) for rows in folds]
-            for name, metric in metrics.items()
-        },
+        config={**config},
+        oof=score_all(members.truth, oof),
+        fold_scores=score_folds(members.truth, oof, members.fold),
         num_parameters=sum(each.num_parameters or 0 for each in manifests),
         train_seconds=sum(each.train_seconds or 0 for each in manifests),
         fold_digest=manifests[0].fold_digest,

@@ -1,19 +1,18 @@
 """The board of a challenge: a view over the manifests in submissions/, never a second truth."""
 
-import collections
 import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from competition.base.errors import InputError, one_of
 from competition.base.files import file_digest
-from competition.judging.bootstrap import RESAMPLES, describe_tie
-from competition.judging.manifest import Manifest, read_manifest
+from competition.judging.bootstrap import RESAMPLES
+from competition.judging.manifest import Declared, DeclaredScore, Manifest, read_manifest
 from competition.judging.uncertainty import tiers, unpack
 
 BASES = ("private", "all", "out-of-fold")  # what a board ranks by: the first of these that it has
@@ -44,9 +43,7 @@ class Board:
     controls: dict[str, float | None]  # name -> value: what knows nothing of the sequences
     rows: tuple[Row, ...]
     broken: tuple[str, ...]  # files that are no part of the board, and why
-    tie_bayes_factor: float | None = (
-        None  # under which two are a tie; None: by the interval of the difference
-    )
+    tie_bayes_factor: float | None = None  # under it two tie; None: where the difference's interval holds 0
 
 
 def read_board(folder: Path) -> Board | None:
@@ -91,7 +88,7 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
     declared, primary = standard.declared, _primary(standard)
     placed = [_place(manifest, standard, basis) for manifest in manifests]
     placed.sort(key=lambda row: _order(row, primary["direction"]))
-    ranked = _ranked(placed, basis, declared, allowed=_kinds(declared))
+    ranked = _ranked(placed, basis, declared)
     return Board(
         challenge=challenge,
         score=primary["name"],
@@ -115,13 +112,12 @@ def _by_age(manifest: Manifest) -> tuple[str, str, str]:
     return manifest.created, manifest.solution, manifest.run
 
 
-def _kinds(declared: dict[str, Any]) -> set[str]:
+def _kinds(declared: Declared) -> set[str]:
     return {"solution", "ensemble"} if declared.get("ensembles", True) else {"solution"}
 
 
-def _primary(manifest: Manifest) -> dict[str, Any]:
-    score: dict[str, Any] = manifest.declared["scores"][0]
-    return score
+def _primary(manifest: Manifest) -> DeclaredScore:
+    return manifest.declared["scores"][0]
 
 
 def _standard(manifests: Sequence[Manifest], newest: Manifest) -> tuple[Manifest, str]:
@@ -140,17 +136,22 @@ def _standard(manifests: Sequence[Manifest], newest: Manifest) -> tuple[Manifest
     return newest, BASES[-1]
 
 
-def _build(manifest: Manifest, basis: str) -> tuple[Any, ...]:
+def _build(manifest: Manifest, basis: str) -> tuple[object, ...]:
     """Return all that two submissions must share to be comparable: the rows and the score."""
     rows = manifest.train_digest if basis == "out-of-fold" else manifest.answers_digest
     return rows or manifest.challenge_digest, *(_primary(manifest).get(name) for name in SCORED)
 
 
-def _value(manifest: Manifest, primary: dict[str, Any], basis: str) -> float | None:
-    """Return a submission's score; out of fold a composite is stood in for by its metric on all rows."""
+def _value(manifest: Manifest, score: DeclaredScore, basis: str) -> float | None:
+    """Return a submission's score by a basis."""
     if basis == "out-of-fold":
-        return manifest.oof.get(primary["name"], manifest.oof.get(primary["metric"]))
-    return manifest.scores.get(basis, {}).get(primary["name"])
+        return oof_score(manifest, score["name"], score["metric"])
+    return manifest.scores.get(basis, {}).get(score["name"])
+
+
+def oof_score(manifest: Manifest, name: str, metric: str) -> float | None:
+    """Return a score over the out-of-fold rows; its metric on all of them stands for a composite."""
+    return manifest.oof.get(name, manifest.oof.get(metric))
 
 
 def _place(manifest: Manifest, standard: Manifest, basis: str) -> Row:
@@ -163,15 +164,15 @@ def _place(manifest: Manifest, standard: Manifest, basis: str) -> Row:
     return Row(manifest, None, None if why else value, why)
 
 
-def _order(row: Row, direction: str) -> tuple[Any, ...]:
+def _order(row: Row, direction: str) -> tuple[bool, float, str, str]:
     """Sort by score, best first, then rows without one; equal scores by name, so that order is stable."""
     better = math.inf if row.value is None else -row.value if direction == "maximize" else row.value
     return row.value is None, better, row.manifest.solution, row.manifest.run
 
 
-def _ranked(rows: Sequence[Row], basis: str, declared: dict[str, Any], allowed: set[str]) -> list[Row]:
+def _ranked(rows: Sequence[Row], basis: str, declared: Declared) -> list[Row]:
     """Give tiers to those that compete: those that tie by resamples of the test rows share one."""
-    competing = [row for row in rows if row.value is not None and row.manifest.kind in allowed]
+    competing = [row for row in rows if row.value is not None and row.manifest.kind in _kinds(declared)]
     found = tiers(
         [_draws(row, basis) for row in competing],
         maximize=declared["scores"][0]["direction"] == "maximize",
@@ -181,7 +182,7 @@ def _ranked(rows: Sequence[Row], basis: str, declared: dict[str, Any], allowed: 
     return [row._replace(tier=tier.get(id(row.manifest))) for row in rows]
 
 
-def _break_ties(rows: Sequence[Row], declared: dict[str, Any], basis: str) -> list[Row]:
+def _break_ties(rows: Sequence[Row], declared: Declared, basis: str) -> list[Row]:
     """Order the rows of each tier by the declared tie-break, those without it last."""
     score = next((s for s in declared["scores"] if s["name"] == declared.get("tie_break")), None)
     if score is None:
@@ -201,36 +202,6 @@ def _draws(row: Row, basis: str) -> np.ndarray:
     if basis in row.manifest.draws:
         return unpack(row.manifest.draws[basis])
     return np.full(RESAMPLES, row.value)
-
-
-def caption(board: Board) -> str:
-    """Say what a board ranks by and what its out-of-fold column holds."""
-    better = "higher is better" if board.direction == "maximize" else "lower is better"
-    return (
-        f"Ranked by {board.score} ({board.basis}), {better}; a tier holds its best submission and those that "
-        f"tie with it by {RESAMPLES:,} resamples of the test rows ({describe_tie(board.tie_bayes_factor)})"
-        f"{_tie_break(board)}. "
-        "Rescaled: 0 is the best control, 1 the ceiling. Out-of-fold: "
-        f"{board.metric} on the training rows, mean ± sd over the folds. Seeds: the seed and, in brackets, "
-        "how many runs there are of the same solution and settings, with the sd of their scores. "
-        "Evaluations: private-set evaluations of this challenge by then."
-    )
-
-
-def _tie_break(board: Board) -> str:
-    return f"; {board.tie_break} orders a tier" if board.tie_break else ""
-
-
-def notes(board: Board) -> list[str]:
-    """Return what a board says besides its table: leaks, who has no score, and which files are broken."""
-    unranked = [
-        f"{row.manifest.solution} {row.manifest.run} has no score: {row.why}" for row in board.rows if row.why
-    ]
-    warned = collections.Counter(warning for row in board.rows for warning in row.manifest.warnings)
-    leaking = [
-        f"warning, {count} of {len(board.rows)} submissions: {warning}" for warning, count in warned.items()
-    ]
-    return leaking + unranked + [f"left out: {reason}" for reason in board.broken]
 
 
 def read_boards(submissions: Path, challenge: str | None = None) -> list[Board]:

@@ -4,12 +4,12 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from competition.board.board import Board, Row, _value
+from competition.board.board import Board, Row, oof_score
 from competition.judging.manifest import Manifest
 
-NO_SETTINGS: Mapping[str, Any] = {}
+NO_SETTINGS: Mapping[str, object] = {}
 
 
 class Entry(NamedTuple):
@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     kind: str  # "ceiling", "solution", "ensemble" or "control"
     tier: int | None
     solution: str
-    settings: Mapping[str, Any]  # in which it differs from others of its solution
+    settings: Mapping[str, object]  # in which it differs from others of its solution
     score: float | None
     score_low: float | None = None  # of the 95 % interval
     score_high: float | None = None
@@ -54,7 +54,7 @@ def _reference(kind: str, name: str, value: float | None, board: Board) -> Entry
     return Entry(kind, None, name, NO_SETTINGS, value, rescaled=_rescaled(value, board))
 
 
-def _entry(row: Row, board: Board, settings: Mapping[str, Any]) -> Entry:
+def _entry(row: Row, board: Board, settings: Mapping[str, object]) -> Entry:
     manifest = row.manifest
     entry = Entry(
         manifest.kind, row.tier, manifest.solution, settings, row.value,
@@ -63,19 +63,20 @@ def _entry(row: Row, board: Board, settings: Mapping[str, Any]) -> Entry:
         private_evaluations=manifest.private_evaluations, created=manifest.created, run=manifest.run,
         collapsed=manifest.collapsed is not None, note=row.why,
     )  # fmt: skip
-    return entry if entry.collapsed else entry._replace(**_scores(row, board), **_seeds(row, board))
+    return entry if entry.collapsed else _with_scores(entry, row, board)
 
 
-def _scores(row: Row, board: Board) -> dict[str, Any]:
+def _with_scores(entry: Entry, row: Row, board: Board) -> Entry:
     manifest = row.manifest
     low_high = manifest.intervals.get(board.basis, {}).get(board.score)
     low, high = low_high if low_high and row.value is not None else (None, None)
     mean, sd = _out_of_fold(manifest, board)
-    return {
-        "score_low": low, "score_high": high, "rescaled": _rescaled(row.value, board),
-        "oof_mean": mean, "oof_sd": sd,
-        **{usage: manifest.scores.get(usage, {}).get(board.score) for usage in ("public", "private")},
-    }  # fmt: skip
+    num_seeds, seeds_sd = _seeds(row, board)
+    public, private = (manifest.scores.get(usage, {}).get(board.score) for usage in ("public", "private"))
+    return entry._replace(
+        score_low=low, score_high=high, rescaled=_rescaled(row.value, board), oof_mean=mean, oof_sd=sd,
+        public=public, private=private, num_seeds=num_seeds, seeds_sd=seeds_sd,
+    )  # fmt: skip
 
 
 def _rescaled(value: float | None, board: Board) -> float | None:
@@ -90,23 +91,20 @@ def _rescaled(value: float | None, board: Board) -> float | None:
 def _out_of_fold(manifest: Manifest, board: Board) -> tuple[float | None, float | None]:
     folds = manifest.fold_scores.get(board.score, manifest.fold_scores.get(board.metric, []))
     if len(folds) < 2:
-        return _value(manifest, {"name": board.score, "metric": board.metric}, "out-of-fold"), None
+        return oof_score(manifest, board.score, board.metric), None
     return statistics.fmean(folds), statistics.stdev(folds)
 
 
-def _seeds(row: Row, board: Board) -> dict[str, Any]:
+def _seeds(row: Row, board: Board) -> tuple[int | None, float | None]:
     """Count the seeds of a row's solution and settings, and return the spread of their scores."""
     if row.manifest.seed is None or row.value is None:
-        return {}
+        return None, None
     alike = [other for other in board.rows if _recipe(other.manifest) == _recipe(row.manifest)]
     values = {other.manifest.seed: other.value for other in alike if other.value is not None}
-    return {
-        "num_seeds": len(values),
-        "seeds_sd": statistics.stdev(values.values()) if len(values) > 1 else None,
-    }
+    return len(values), statistics.stdev(values.values()) if len(values) > 1 else None
 
 
-def _recipe(manifest: Manifest) -> tuple[Any, ...]:
+def _recipe(manifest: Manifest) -> tuple[object, ...]:
     """Return all that two runs have in common that differ by their seed alone."""
     return (
         manifest.kind, manifest.solution, manifest.source_digest, manifest.fold_digest, manifest.init,
@@ -114,14 +112,14 @@ def _recipe(manifest: Manifest) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-# What tells the lines of one solution apart
+# How the lines of one solution differ
 
 
-def differences(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
+def differences(manifests: Sequence[Manifest]) -> list[dict[str, object]]:
     """Return for each manifest the settings in which it differs from others of the same kind and solution."""
     members = _short_names(manifests)
     known = [_settings(manifest, members) for manifest in manifests]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str], list[dict[str, object]]] = {}
     for manifest, settings in zip(manifests, known, strict=True):
         groups.setdefault((manifest.kind, manifest.solution), []).append(settings)
     return [
@@ -130,15 +128,15 @@ def differences(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
     ]
 
 
-def _differing(settings: dict[str, Any], group: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _differing(settings: dict[str, object], group: Sequence[dict[str, object]]) -> dict[str, object]:
     def differs(name: str) -> bool:
         return any(name not in other or other[name] != settings[name] for other in group)
 
     return {name: value for name, value in settings.items() if differs(name)}
 
 
-def _settings(manifest: Manifest, members: Mapping[tuple[str, str], str]) -> dict[str, Any]:
-    """Return all that a run can be told by, but its seed and its date; what was not asked for is left out."""
+def _settings(manifest: Manifest, members: Mapping[tuple[str, str], str]) -> dict[str, object]:
+    """Return the settings of a run without seed and date; what was not asked for is left out."""
     config = dict(manifest.config)
     if manifest.kind == "ensemble":
         config = {"method": config.get("method"), "members": [members[each] for each in _members(manifest)]}
@@ -154,6 +152,8 @@ def _settings(manifest: Manifest, members: Mapping[tuple[str, str], str]) -> dic
 def _members(manifest: Manifest) -> list[tuple[str, str]]:
     """Return solution and run of the members of an ensemble."""
     members = manifest.config.get("members", [])
+    if not isinstance(members, (list, dict)):
+        return []
     return [
         (each["solution"], each["run"]) if isinstance(each, dict) else (str(each), "") for each in members
     ]

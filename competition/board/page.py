@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from competition.board.board import Board, caption, notes
+from competition.board.board import Board
 from competition.board.entries import Entry, entries
+from competition.board.remarks import caption, notes
 from competition.board.views import COLUMNS, INTERVAL, Column, format_cell, settings
 
 MAIN = ("tier", "solution", "score")  # the fields that a phone shows, too; the score brings its interval
@@ -164,7 +165,7 @@ def _cell(entry: Entry, column: Column, name: str, scale: tuple[float, float]) -
 
 
 def _interval(entry: Entry, scale: tuple[float, float]) -> str:
-    """Spell an interval, and draw it with its value on the scale of all."""
+    """Write an interval, and draw it with its value on the scale of all."""
     low, value, high = entry.score_low, entry.score, entry.score_high
     if low is None or value is None or high is None:
         return "<small></small><span></span>"

@@ -7,15 +7,16 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from competition.base.files import locked, write_text
 from competition.base.terminal import duration, short
-from competition.board.board import Board, caption, notes, read_boards
+from competition.board.board import Board, read_boards
 from competition.board.entries import Entry, entries
+from competition.board.remarks import caption, notes
 
 FILE = "LEADERBOARD.md"
 HEADER = (
@@ -39,8 +40,12 @@ class Column(NamedTuple):
     is_text: bool = False  # numbers stand on the right
 
 
-def _of(heading: str, field: str, text: Callable[[Any], str], is_text: bool = False) -> Column:
-    return Column(heading, field, lambda entry: text(getattr(entry, field)), is_text)
+def _number(heading: str, field: str, text: Callable[[float], str]) -> Column:
+    return Column(heading, field, lambda entry: text(getattr(entry, field)))
+
+
+def _text(heading: str, field: str, text: Callable[[str], str] = str) -> Column:
+    return Column(heading, field, lambda entry: text(getattr(entry, field)), is_text=True)
 
 
 def _four(value: float) -> str:
@@ -57,22 +62,22 @@ def _seeds(entry: Entry) -> str:
 
 
 COLUMNS = (
-    _of("tier", "tier", str),
-    _of("solution", "solution", str, is_text=True),
-    _of("", "score", _four),
+    _number("tier", "tier", str),
+    _text("solution", "solution"),
+    _number("", "score", _four),
     Column(INTERVAL, "score_low", lambda entry: f"{entry.score_low:.4f} to {entry.score_high:.4f}"),
-    _of("rescaled", "rescaled", lambda value: f"{value:.3f}"),
+    _number("rescaled", "rescaled", lambda value: f"{value:.3f}"),
     Column("out-of-fold", "oof_mean", _spread),
-    _of("public", "public", _four),
-    _of("private", "private", _four),
-    _of("parameters", "parameters", short),
-    _of("training", "train_seconds", duration),
-    _of("device", "device", str, is_text=True),
-    _of("rows/s", "rows_per_second", short),
+    _number("public", "public", _four),
+    _number("private", "private", _four),
+    _number("parameters", "parameters", short),
+    _number("training", "train_seconds", duration),
+    _text("device", "device"),
+    _number("rows/s", "rows_per_second", short),
     Column("seeds", "seed", _seeds),
-    _of("evaluations", "private_evaluations", str),
-    _of("date", "created", lambda created: created[:10], is_text=True),
-    _of("run", "run", str, is_text=True),
+    _number("evaluations", "private_evaluations", str),
+    _text("date", "created", lambda created: created[:10]),
+    _text("run", "run"),
 )
 
 
@@ -112,7 +117,7 @@ def settings(entry: Entry) -> str:
     return ", ".join(f"{name}={_setting(value)}" for name, value in entry.settings.items())
 
 
-def _setting(value: Any) -> str:
+def _setting(value: object) -> str:
     if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
         return " + ".join(value)
     if isinstance(value, float):
@@ -175,9 +180,9 @@ def to_csv(boards: Sequence[Board]) -> str:
     writer.writerow(["challenge", "scored_by", "basis", "direction", *Entry._fields])
     for board in boards:
         for entry in entries(board):
-            text_of_settings = json.dumps(dict(entry.settings)) if entry.settings else ""
-            values = entry._replace(settings=text_of_settings)  # type: ignore[arg-type]
-            writer.writerow([board.challenge, board.score, board.basis, board.direction, *values])
+            differing = json.dumps(dict(entry.settings)) if entry.settings else ""
+            values = entry._asdict() | {"settings": differing}
+            writer.writerow([board.challenge, board.score, board.basis, board.direction, *values.values()])
     return text.getvalue()
 
 

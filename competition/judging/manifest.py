@@ -7,13 +7,35 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from competition.base.errors import InputError, one_of
 from competition.base.files import locked, write_text
-from competition.data.declaration import Declaration
+from competition.base.typed import fits
+from competition.data.declaration import Declaration, Score
 
 SUBMISSION_KINDS = ("solution", "control", "ensemble")
+
+
+class DeclaredScore(TypedDict):
+    """A score of a challenge, as a manifest has it."""
+
+    name: str
+    metric: str
+    direction: str
+    unit: NotRequired[str]
+    subset: NotRequired[str]
+    weights: NotRequired[dict[str, float]]
+
+
+class Declared(TypedDict, total=False):
+    """What a leaderboard must know of a challenge, so that it can be made from manifests alone."""
+
+    scores: list[DeclaredScore]
+    ceiling: dict[str, float]
+    ensembles: bool
+    tie_break: str
+    tie_bayes_factor: float | None
 
 
 @dataclass(frozen=True)
@@ -30,11 +52,11 @@ class Manifest:
     # Of answers and subsets, from the scorer: test scores on the same ones are comparable. Whoever guesses
     # every answer right could see it here, and no less in the scores with their sixteen digits.
     answers_digest: str = ""
-    declared: dict[str, Any] = field(default_factory=dict)  # see declare: what a board needs of the challenge
+    declared: Declared = field(default_factory=Declared)
     command: str = ""
     seed: int | None = None
     num_folds: int | None = None
-    config: dict[str, Any] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
     oof: dict[str, float] = field(default_factory=dict)  # score -> value over all out-of-fold rows
     fold_scores: dict[str, list[float]] = field(default_factory=dict)  # score -> value of each fold
     scores: dict[str, dict[str, float]] = field(default_factory=dict)  # usage -> score -> value; scorer's
@@ -59,27 +81,33 @@ class Manifest:
     csv_sha256: str = ""
     warnings: list[str] = field(default_factory=list)  # leaks of the challenge, a line each
     notes: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)  # keys written by another version of the kit
+    extra: Mapping[str, object] = field(default_factory=dict)  # keys written by another version of the kit
 
     def __post_init__(self) -> None:
         if self.kind not in SUBMISSION_KINDS:
             raise one_of("kind", self.kind, list(SUBMISSION_KINDS))
 
 
-def declare(declaration: Declaration) -> dict[str, Any]:
-    """Return what a leaderboard must know of a challenge, so that it can be made from manifests alone."""
-    names = ("name", "metric", "direction", "unit", "subset", "weights")
-    scores = [
-        {name: getattr(score, name) for name in names if name != "weights" or score.weights}
-        for score in declaration.scores
-    ]
+def declare(declaration: Declaration) -> Declared:
+    """Return what a leaderboard must know of a challenge."""
     return {
-        "scores": scores,
+        "scores": list(map(_declare_score, declaration.scores)),
         "ceiling": dict(declaration.ceiling),
         "ensembles": declaration.ensembles,
         "tie_break": declaration.tie_break,
         "tie_bayes_factor": declaration.tie_bayes_factor,
     }
+
+
+def _declare_score(score: Score) -> DeclaredScore:
+    declared: DeclaredScore = {
+        "name": score.name,
+        "metric": score.metric,
+        "direction": score.direction,
+        "unit": score.unit,
+        "subset": score.subset,
+    }
+    return {**declared, "weights": dict(score.weights)} if score.weights else declared
 
 
 def to_json(manifest: Manifest) -> str:
@@ -90,7 +118,7 @@ def to_json(manifest: Manifest) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Convert what JSON has no form for: numbers of numpy to numbers, all else to text."""
     if hasattr(value, "item"):
         return value.item()
@@ -121,34 +149,18 @@ def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is not a score; a manifest holds finite numbers only")
 
 
-def _manifest_faults(document: Mapping[str, Any]) -> list[str]:
+def _manifest_faults(document: Mapping[str, object]) -> list[str]:
     hints = typing.get_type_hints(Manifest)
     faults = []
     for item in fields(Manifest):
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if item.name not in document:
             faults += [f"{item.name} is missing"] if required else []
-        elif item.name != "extra" and not _fits(document[item.name], hints[item.name]):
+        elif item.name != "extra" and not fits(document[item.name], hints[item.name]):
             faults.append(f"{item.name} is {document[item.name]!r:.60}")
     if not faults and document.get("kind", "solution") not in SUBMISSION_KINDS:
         faults.append(f"kind is {document['kind']!r}; wanted {', '.join(SUBMISSION_KINDS)}")
     return faults
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Say whether a JSON value is of a field's type, down to the items of dicts and lists."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return True
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
-    if origin is list:
-        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
-    if arguments:
-        return any(_fits(value, option) for option in arguments)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, hint) and not isinstance(value, bool)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> Manifest:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,7 +140,7 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _examples(values: Sequence[Any] | np.ndarray | pd.Index) -> str:
+def _examples(values: Sequence[object] | np.ndarray | pd.Index) -> str:
     shown = ", ".join(map(quote, values[:NUM_EXAMPLES]))
     return shown + (", ..." if len(values) > NUM_EXAMPLES else "")
 

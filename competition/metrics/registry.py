@@ -25,3 +25,17 @@ def fitting(truth: np.ndarray) -> dict[str, Metric]:
     """Return the metrics that have a meaning for truth (N, T): those of labels for 0 and 1 alone."""
     is_label = bool(((truth == 0) | (truth == 1) | np.isnan(truth)).all())
     return {name: metric for name, metric in METRICS.items() if is_label or not metric.of_labels}
+
+
+def score_all(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
+    """Score predictions (N, T) by every metric that has a meaning for the truth."""
+    return {name: metric.function(truth, prediction) for name, metric in fitting(truth).items()}
+
+
+def score_folds(truth: np.ndarray, prediction: np.ndarray, fold: np.ndarray) -> dict[str, list[float]]:
+    """Score the predictions of each fold, numbered from 0 (N,), in the same way: {metric: [value a fold]}."""
+    parts = [fold == number for number in range(int(fold.max()) + 1)]
+    return {
+        name: [metric.function(truth[part], prediction[part]) for part in parts]
+        for name, metric in fitting(truth).items()
+    }

@@ -16,7 +16,7 @@ from competition.base.terminal import duration
 from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
 from competition.judging.manifest import Manifest, declare
-from competition.metrics.registry import fitting
+from competition.metrics.registry import score_all, score_folds
 from competition.training.cross_validation import Predictions
 from competition.training.record import RunRecord
 from competition.training.runs import Run
@@ -51,8 +51,8 @@ def make_manifest(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         train_digest=opened.declaration.train_digest,
         declared=declare(opened.declaration),
-        oof={} if reason else oof_scores(predictions, target),
-        fold_scores={} if reason else fold_scores(predictions, target, folds),
+        oof={} if reason else score_all(target, predictions.oof),
+        fold_scores={} if reason else score_folds(target, predictions.oof, folds.fold),
         collapsed=reason,
         num_parameters=predictions.folds[0]["num_parameters"],
         train_seconds=seconds,
@@ -62,20 +62,6 @@ def make_manifest(
             for path in sorted(run.folder.glob("fold*/weights.safetensors"))
         },
     )
-
-
-def fold_scores(predictions: Predictions, target: np.ndarray, folds: FoldTable) -> dict[str, list[float]]:
-    """Score the out-of-fold predictions of each fold by every metric that fits: {metric: [value a fold]}."""
-    parts = [folds.fold == fold for fold in range(folds.num_folds)]
-    return {
-        name: [metric.function(target[part], predictions.oof[part]) for part in parts]
-        for name, metric in fitting(target).items()
-    }
-
-
-def oof_scores(predictions: Predictions, target: np.ndarray) -> dict[str, float]:
-    """Score all out-of-fold predictions together by every metric that fits."""
-    return {name: metric.function(target, predictions.oof) for name, metric in fitting(target).items()}
 
 
 def fault(predictions: Predictions) -> str | None:

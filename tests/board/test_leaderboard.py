@@ -17,9 +17,10 @@ import pytest
 from rich.console import Console
 
 from competition.base.errors import InputError
-from competition.board.board import Board, caption, make_board, notes, read_board, read_boards
+from competition.board.board import Board, make_board, read_board, read_boards
 from competition.board.entries import entries
 from competition.board.page import to_page
+from competition.board.remarks import caption, notes
 from competition.board.views import cells, headings, to_csv, to_markdown, to_table, write_leaderboard
 from competition.data.declaration import Declaration, Score, Target
 from competition.judging.manifest import Manifest, declare, to_json, update_manifest, write_manifest
@@ -341,12 +342,17 @@ def declare_nothing(path: Path) -> None:
     update_manifest(path, declared={})
 
 
+def declare_a_score_without_a_metric(path: Path) -> None:
+    update_manifest(path, declared={"scores": [{"name": "mse"}]})
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (spoil_csv, "bad.csv is not the file that it describes"),
         (Path.unlink, "bad.csv is missing"),
         (spoil_manifest, "bad.json is not a manifest"),
+        (declare_a_score_without_a_metric, "bad.json is not a manifest: declared is"),
         (claim_another_challenge, "is of challenge 'other'"),
         (declare_nothing, "declares no scores"),
     ],

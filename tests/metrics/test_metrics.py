@@ -19,7 +19,7 @@ from competition.metrics.mse import mse
 from competition.metrics.pearson import pearson
 from competition.metrics.pearson_r2 import pearson_r2
 from competition.metrics.ranking import ranks
-from competition.metrics.registry import METRICS, fitting
+from competition.metrics.registry import METRICS, fitting, score_all, score_folds
 from competition.metrics.spearman import spearman
 
 CORRELATIONS = ("pearson", "spearman", "pearson_r2")
@@ -300,3 +300,13 @@ def test_auroc_fits_labels_alone():
     truth, _ = labels(10)
     assert "auroc" in fitting(truth[:, None])
     assert list(fitting(truth[:, None] + 1)) == OF_NUMBERS
+
+
+def test_out_of_fold_rows_are_scored_together_and_by_fold_by_every_metric_that_fits():
+    truth, prediction = np.random.default_rng(0).normal(size=(2, 50, 1))
+    fold = np.arange(50) % 3
+    together, by_fold = score_all(truth, prediction), score_folds(truth, prediction, fold)
+    assert list(together) == list(by_fold) == OF_NUMBERS
+    assert together["pearson"] == pytest.approx(stats.pearsonr(truth[:, 0], prediction[:, 0])[0])
+    squares = np.square(truth - prediction)[:, 0]
+    assert by_fold["mse"] == pytest.approx([squares[fold == number].mean() for number in range(3)])

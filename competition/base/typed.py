@@ -1,0 +1,33 @@
+"""Say whether what was read from JSON is of a declared type."""
+
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeGuard, TypeVar
+
+Typed = TypeVar("Typed")
+
+
+def fits(value: object, kind: type[Typed]) -> TypeGuard[Typed]:
+    """Say whether a JSON value is of a type, down to the items of mappings and lists.
+
+    A whole number is a float, too; a bool is no number. Keys that a TypedDict does not name may be there.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if typing.is_typeddict(kind):
+        return isinstance(value, dict) and _has_fields(value, kind)
+    if origin in (dict, Mapping):
+        return isinstance(value, dict) and all(fits(item, arguments[1]) for item in value.values())
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, arguments[0]) for item in value)
+    if arguments:
+        return any(fits(value, option) for option in arguments)
+    if isinstance(value, bool):
+        return kind in (bool, object)
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _has_fields(value: dict[str, object], kind: Any) -> bool:
+    """Say whether a JSON object has the keys of a TypedDict, and values of their types."""
+    hints = typing.get_type_hints(kind)
+    known = all(fits(value[name], hint) for name, hint in hints.items() if name in value)
+    return known and kind.__required_keys__ <= value.keys()
