@@ -16,7 +16,7 @@ def dumps(document: Mapping[str, object]) -> str:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a TOML file; InputError names the file where it is missing or malformed."""
+    """Read a TOML file, of whose form the caller knows; InputError where it is missing or malformed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

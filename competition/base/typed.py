@@ -2,7 +2,7 @@
 
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeGuard, TypeVar
+from typing import TypeGuard, TypeVar
 
 Typed = TypeVar("Typed")
 
@@ -26,8 +26,9 @@ def fits(value: object, kind: type[Typed]) -> TypeGuard[Typed]:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _has_fields(value: dict[str, object], kind: Any) -> bool:
+def _has_fields(value: dict[str, object], kind: type) -> bool:
     """Say whether a JSON object has the keys of a TypedDict, and values of their types."""
     hints = typing.get_type_hints(kind)
     known = all(fits(value[name], hint) for name, hint in hints.items() if name in value)
-    return known and kind.__required_keys__ <= value.keys()
+    required: frozenset[str] = vars(kind)["__required_keys__"]
+    return known and required <= value.keys()

@@ -1,7 +1,7 @@
 """Compare the best trial with the defaults on the hold-out, and keep it where the gain is significant."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import optuna
@@ -11,7 +11,7 @@ from competition.training.tuned import write_tuned
 from competition.tuning.task import TuningTask, predict_fold
 
 
-def compare_on_hold_out(task: TuningTask, study: optuna.Study | None, changes: dict[str, Any]) -> None:
+def compare_on_hold_out(task: TuningTask, study: optuna.Study | None, changes: Mapping[str, object]) -> None:
     """Train defaults and best trial on all search folds, compare them on the hold-out, and write tuned.toml.
 
     Nothing is written where the 95 % interval of the gain includes zero. study is None on all processes but

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from competition.tuning.study import add_defaults, ask, best_changes, ended, has
 from competition.tuning.task import TuningTask, predict_fold
 
 
-def search(task: TuningTask, study: optuna.Study | None, num_trials: int) -> dict[str, Any] | None:
+def search(task: TuningTask, study: optuna.Study | None, num_trials: int) -> dict[str, object] | None:
     """Run the trials that are missing of num_trials and show the best.
 
     Returns the fields that the best trial changes, None where it is the defaults.
@@ -39,13 +40,13 @@ def search(task: TuningTask, study: optuna.Study | None, num_trials: int) -> dic
         best = best_changes(study)
         if best is None:
             print("no trial is better than the defaults; tuned.toml is left unchanged")
-    shared: dict[str, Any] | None = share_object(best)
+    shared: dict[str, object] | None = share_object(best)
     return shared
 
 
 def next_trial(
     task: TuningTask, study: optuna.Study, num_trials: int
-) -> tuple[optuna.Trial, dict[str, Any]] | tuple[None, None]:
+) -> tuple[optuna.Trial, dict[str, object]] | tuple[None, None]:
     """Ask for the next trial and the fields it changes; None where num_trials have ended."""
     before = dataclasses.asdict(task.defaults)
     while len(ended(study)) < num_trials:
@@ -63,7 +64,7 @@ def next_trial(
     return None, None
 
 
-def run_trial(task: TuningTask, trial: optuna.Trial | None, changes: dict[str, Any]) -> None:
+def run_trial(task: TuningTask, trial: optuna.Trial | None, changes: Mapping[str, object]) -> None:
     """Cross-validate one trial and report to its study; trial is None on all processes but the main one."""
     try:
         scores = score_folds(task, dataclasses.replace(task.defaults, **changes), trial)

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 from optuna.distributions import (
     BaseDistribution,
+    CategoricalChoiceType,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
@@ -20,10 +21,10 @@ class ConfigTemplate:
     def __init__(self, defaults: Any) -> None:
         self.defaults = defaults
 
-    def __call__(self, **fields: Any) -> Any:
+    def __call__(self, **fields: object) -> object:
         return dataclasses.replace(self.defaults, **fields)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(type(self.defaults), name)
 
 
@@ -32,7 +33,7 @@ class DefaultTrial:
 
     def __init__(self, defaults: Any) -> None:
         self.defaults = defaults
-        self.params: dict[str, Any] = {}
+        self.params: dict[str, object] = {}
         self.distributions: dict[str, BaseDistribution] = {}
 
     def suggest_float(
@@ -45,10 +46,13 @@ class DefaultTrial:
         value: int = self._note(name, IntDistribution(low, high, log=log, step=step), low)
         return value
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._note(name, CategoricalDistribution(choices), choices[0])
+    def suggest_categorical(
+        self, name: str, choices: Sequence[CategoricalChoiceType]
+    ) -> CategoricalChoiceType:
+        value: CategoricalChoiceType = self._note(name, CategoricalDistribution(choices), choices[0])
+        return value
 
-    def _note(self, name: str, distribution: BaseDistribution, otherwise: Any) -> Any:
+    def _note(self, name: str, distribution: BaseDistribution, otherwise: object) -> Any:
         value = getattr(self.defaults, name, None)
         try:
             create_trial(value=0.0, params={name: value}, distributions={name: distribution})

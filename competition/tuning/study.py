@@ -120,7 +120,7 @@ def ranked(study: optuna.Study) -> list[FrozenTrial]:
     return sorted(complete, key=lambda trial: sign * (trial.value or 0.0))
 
 
-def best_changes(study: optuna.Study) -> dict[str, Any] | None:
+def best_changes(study: optuna.Study) -> dict[str, object] | None:
     """Return the fields that the best trial changes; None where no trial is better than the defaults."""
     best = ranked(study)[0]
     if is_defaults(best):

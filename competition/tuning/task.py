@@ -38,7 +38,7 @@ class TuningTask:
     challenge: Challenge
     folds: FoldTable  # the search folds, and the hold-out as the last
     defaults: Any  # the solution's Config, adapted to the training rows of a trial
-    fixed: dict[str, Any]
+    fixed: dict[str, object]
     runs: Path  # the solution's, of this challenge
     seed: int
     accelerator: Accelerator
@@ -49,7 +49,7 @@ class TuningTask:
         return self.folds.num_folds - 1
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """All that the scores of the trials depend on; a study is resumed where it is the same."""
         return {
             "solution": self.solution.name,

@@ -5,13 +5,12 @@ import io
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from data_prep.reading.files import exists, open_bytes
+from data_prep.reading.files import RawFile, exists, open_bytes
 
 CHUNK_ROWS = 50_000
 FIRST_LINE = 2  # of the rows below a header
@@ -44,7 +43,7 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
         raise InputError(f"{path} has a header but no rows")
 
 
-def _parse(file: BinaryIO, separator: str, path: Path) -> Iterator[pd.DataFrame]:
+def _parse(file: RawFile, separator: str, path: Path) -> Iterator[pd.DataFrame]:
     pieces = pd.read_csv(
         file, sep=separator, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS,
         index_col=False, on_bad_lines="error", encoding="utf-8-sig",

@@ -1,17 +1,19 @@
 """Open raw files, gzipped or not."""
 
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from gzip import GzipFile
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from competition.base.errors import InputError
 
+RawFile = GzipFile | BufferedReader  # of bytes
+
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: Path) -> Iterator[RawFile]:
     """Open a file that may be gzipped; it may also lie beside its name with .gz added.
 
     InputError where it cannot be opened, and where it turns out inside to be damaged or cut off.
@@ -24,13 +26,13 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path} is damaged or cut off: {error}; download it again") from None
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> RawFile:
     packed = path.with_name(path.name + ".gz")
     path = packed if packed.exists() and not path.exists() else path
     try:
         with path.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
-        return gzip.open(path, "rb") if gzipped else path.open("rb")  # type: ignore[return-value]
+        return GzipFile(path, "rb") if gzipped else path.open("rb")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
 

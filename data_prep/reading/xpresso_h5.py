@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def read_h5(h5py: ModuleType, path: Path) -> Iterator[Rows]:
             yield make_rows(block, path)
 
 
-def make_rows(block: dict[str, Any], path: Path) -> Rows:
+def make_rows(block: dict[str, np.ndarray], path: Path) -> Rows:
     """Turn a block of the arrays into rows; InputError names the gene of a mistake."""
     genes = [gene.decode() if isinstance(gene, bytes) else str(gene) for gene in block["geneName"].tolist()]
     for name in ("data", "label"):
