@@ -7,7 +7,7 @@ counter.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,28 +21,16 @@ from torch import Tensor
 from competition.base.errors import InputError
 from competition.base.terminal import Tracker
 from competition.training import checkpoint, randomness
+from competition.training.average import Average
 from competition.training.batch_norm import synchronise
 from competition.training.batches import Batches, cut, share
 from competition.training.network import Network
 from competition.training.predict import predict
 from competition.training.recipe import Recipe
+from competition.training.validation import Validation
 
 STATE, WEIGHTS, LAST = "state.safetensors", "weights.safetensors", "last.safetensors"
 NOTE_SECONDS = 1.0  # how often the loss is read back from the device
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The rows that early stopping watches: a split of the training rows, never the fold to be predicted."""
-
-    rows: np.ndarray
-    score: Callable[[np.ndarray, np.ndarray], float]  # (target (N, T), predictions (N, T)) -> float
-    higher_is_better: bool
-
-    def rank(self, score: float | None) -> float:
-        """Return a number that is the higher the better the score."""
-        assert score is not None
-        return score if self.higher_is_better else -score
 
 
 @dataclass
@@ -82,17 +70,15 @@ class Fit:
         self.cuts = list(cut(len(rows), recipe.batch_size))
         require_rows(self.cuts, accelerator.num_processes)
         self.num_steps = len(self.cuts) * recipe.epochs
-        self.counter = Counter()
+        self.counter, self.text = Counter(), ""
         if accelerator.num_processes > 1:
             synchronise(network.core)
         self.core = network.core.to(accelerator.device)
         optimizer, self.scheduler = network.optimizer(self.num_steps)
         # The scheduler stays unprepared: Accelerate would step it once for every process.
         self.model, self.optimizer = accelerator.prepare(self.core, optimizer)
-        self.ema = {k: v.clone() for k, v in self.core.state_dict().items()} if recipe.ema else None
+        self.average = Average(self.core, recipe.ema) if recipe.ema else None
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=accelerator.device)
-        self.saved = self.noted = 0.0
-        self.text = ""
 
     def run(self, tracker: Tracker) -> Counter:
         """Train to the end, from the last saved state where there is one; write weights.safetensors."""
@@ -150,22 +136,12 @@ class Fit:
         if self.scheduler is not None:
             self.scheduler.step()
         self.optimizer.zero_grad()
-        self._average()
+        if self.average is not None:
+            self.average.update(self.counter.step)
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**{name: batch[name] for name in self.batches.names})
         return self.network.loss(outputs, batch)
-
-    def _average(self) -> None:
-        """Move the exponential moving average of the weights; young weights are forgotten faster."""
-        if self.ema is None or self.recipe.ema is None:
-            return
-        decay = min(self.recipe.ema, (1 + self.counter.step) / (10 + self.counter.step))
-        for name, value in self.core.state_dict().items():
-            if value.is_floating_point():
-                self.ema[name].lerp_(value, 1 - decay)
-            else:
-                self.ema[name].copy_(value)
 
     def _note(self, epoch: int, now: float) -> str:
         if now - self.noted >= NOTE_SECONDS:
@@ -212,14 +188,10 @@ class Fit:
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """Put the averaged weights, and the main process's buffers, in place for a while."""
-        raw = {name: value.clone() for name, value in self.core.state_dict().items()} if self.ema else None
-        if self.ema is not None:
-            self.core.load_state_dict(self.ema)
-        for buffer in self.core.buffers():
-            buffer.copy_(accelerate.utils.broadcast(buffer))
-        yield
-        if raw is not None:
-            self.core.load_state_dict(raw)
+        with nullcontext() if self.average is None else self.average.in_place():
+            for buffer in self.core.buffers():
+                buffer.copy_(accelerate.utils.broadcast(buffer))
+            yield
 
     def _write(self, name: str) -> None:
         if self.accelerator.is_main_process:
@@ -232,7 +204,7 @@ class Fit:
         if self.accelerator.is_main_process:
             state = {
                 "weights": self.core.state_dict(),
-                "ema": self.ema,
+                "ema": self.average.state if self.average is not None else None,
                 "optimizer": self.optimizer.state_dict(),
                 "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
@@ -251,8 +223,8 @@ class Fit:
             self.scheduler.load_state_dict(state["scheduler"])
         if self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        if self.ema is not None:
-            self.ema = checkpoint.move(state["ema"], self.accelerator.device)
+        if self.average is not None:
+            self.average.state = checkpoint.move(state["ema"], self.accelerator.device)
         self.counter = Counter(**state["counter"])
         self.loss_sum.fill_(self.counter.loss_sum)
 

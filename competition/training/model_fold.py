@@ -13,18 +13,14 @@ import torch
 from competition.base.errors import InputError
 from competition.base.files import write_text
 from competition.base.terminal import Tracker
-from competition.data.folds import inner_split
-from competition.metrics.metric import UndefinedMetric
-from competition.metrics.registry import METRICS
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
-from competition.training.fit import WEIGHTS, Counter, Fit, Validation
+from competition.training.fit import WEIGHTS, Counter, Fit
 from competition.training.job import FoldResult, Job
 from competition.training.network import Network
 from competition.training.predict import predict
 from competition.training.pretrained import load_matching, weights_of
-
-VALIDATION_FRACTION = 0.1  # of the training rows, held out for early stopping
+from competition.training.validation import Validation, validation_split
 
 
 class Trained(NamedTuple):
@@ -115,23 +111,6 @@ def build_network(job: Job, fold: int, batches: Batches, train_rows: np.ndarray,
         path = weights_of(job.init, fold)
         load_matching(network.core, checkpoint.load(path), str(path))
     return network
-
-
-def validation_split(job: Job, fold: int, train_rows: np.ndarray) -> Validation | None:
-    """Hold out some groups of the training rows for early stopping, where the recipe wants it."""
-    if job.recipe.patience is None:
-        return None
-    mask = inner_split(job.folds.key[train_rows], fold=fold, fraction=VALIDATION_FRACTION, seed=job.seed)
-    metric = METRICS[job.recipe.stop_metric or job.opened.declaration.primary.metric]
-    higher = metric.direction == "maximize"
-
-    def score(target: np.ndarray, predictions: np.ndarray) -> float:
-        try:
-            return metric.function(target, predictions)
-        except UndefinedMetric:  # one constant for every row: worse than anything
-            return -np.inf if higher else np.inf
-
-    return Validation(train_rows[mask], score, higher)
 
 
 def load_network(job: Job, fold: int) -> Network:
