@@ -1,4 +1,4 @@
-"""Solutions whose originals were trained in Keras step as Keras does, each by its own copy of the optimizer."""
+"""Solutions whose originals were trained in Keras step as Keras does, each with its own optimizer."""
 
 import math
 from pathlib import Path
