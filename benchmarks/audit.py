@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.audit import audit
+from competition.auditing.checks import audit
 from competition.base.errors import InputError, exit_status
 from competition.data.challenge import open_challenge
 from competition.data.cores import Sequences
@@ -142,7 +142,7 @@ def measure(rows: int) -> None:
         kit = rows / (time.process_time() - started)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         for finding in findings[:2]:
-            print(f"{finding.verdict}  {finding.check}: {finding.text}")
+            print(f"{finding.status}  {finding.check}: {finding.text}")
         sequences = decode(np.asarray(opened.train.tokens[:ROWS_BY_HAND]))
     print(f"kit      {kit:10,.0f} rows/s, {rows / kit:.0f} s in all, peak {peak:.1f} GB")
     started, before = time.process_time(), memory()

@@ -10,12 +10,12 @@ from competition.base.files import file_digest
 from competition.blending.recipe import read_recipe
 from competition.data.challenge import Challenge
 from competition.judging.manifest import read_manifest
-from competition.training.verify import Verdict, compare, verify_run
+from competition.training.verify import Verification, compare, verify_run
 
 
 def verify(
     path: Path, challenge: Challenge, runs: Path, read: Callable[[Path, Challenge], np.ndarray]
-) -> Iterator[Verdict]:
+) -> Iterator[Verification]:
     """Compare a submission with what the weights and the source that its run kept predict.
 
     Of an ensemble each member is compared so, and last the file with the blend of the members' files, which

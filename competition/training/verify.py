@@ -24,8 +24,8 @@ AGREE = (
 )
 
 
-class Verdict(NamedTuple):
-    """The largest difference between a submission and what it came from, and what it may be."""
+class Verification(NamedTuple):
+    """The largest difference between a submission and what it came from, and what is allowed."""
 
     file: Path
     source: str
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 def verify_run(
     path: Path, submitted: np.ndarray, manifest: Manifest, challenge: Challenge, runs: Path
-) -> Verdict:
+) -> Verification:
     """Compare submitted predictions (N, T) with those of the weights and the source that the run kept.
 
     Raises InputError where the run is not here, or its weights or source are not those of the manifest.
@@ -47,9 +47,9 @@ def verify_run(
     return compare(path, "its weights", _predict(manifest, challenge, runs), submitted)
 
 
-def compare(path: Path, source: str, again: np.ndarray, submitted: np.ndarray) -> Verdict:
+def compare(path: Path, source: str, again: np.ndarray, submitted: np.ndarray) -> Verification:
     allowed = AGREE * float(submitted.std(axis=0).max())
-    return Verdict(path, source, float(np.abs(again - submitted).max()), allowed)
+    return Verification(path, source, float(np.abs(again - submitted).max()), allowed)
 
 
 def _predict(manifest: Manifest, challenge: Challenge, runs: Path) -> np.ndarray:

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from competition import audit as program
-from competition.audit import FAIL, PASS, WARN, audit
-from competition.auditing import separation
-from competition.auditing.shortcuts import count_words, out_of_fold
+from competition.auditing import adversarial
+from competition.auditing.checks import audit
+from competition.auditing.features import kmer_shares
+from competition.auditing.finding import FAIL, PASS, WARN
+from competition.auditing.ridge import out_of_fold
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import encode
@@ -20,8 +22,9 @@ from competition.data.writer import create_challenge
 from data_prep.__main__ import main as prepare
 
 SCORES = (Score.of("pearson"),)
-ACROSS, TEST = "training rows homologous to another fold", "test rows homologous to training rows"
-DEALT = "labels permuted between homology clusters"
+ACROSS, TEST = "training rows homologous across folds", "test rows homologous to training rows"
+NOISE, PERMUTED = "label noise of duplicate rows", "label-permutation control"
+ADVERSARIAL, BARCODES = "adversarial validation", "barcodes of declared folds"
 
 
 def random_sequences(rng, count, length=80):
@@ -44,75 +47,75 @@ def build(folder, sequences, target, *, fold=None, test=(), inputs=None, **decla
     return open_challenge(folder)
 
 
-def findings(*arguments, **options):
+def audited(*arguments, **options):
     return {finding.check: finding for finding in audit(build(*arguments, **options))}
 
 
 def test_a_sound_challenge_passes_every_check(tmp_path):
     rng = np.random.default_rng(0)
     sequences, test = random_sequences(rng, 300), random_sequences(rng, 50)
-    found = findings(tmp_path / "a", sequences, rng.normal(size=300), test=test)
-    assert {finding.verdict for finding in found.values()} == {PASS}
-    assert found.keys() >= {ACROSS, TEST, DEALT, "fold sizes", "labels of rows with equal inputs"}
+    found = audited(tmp_path / "a", sequences, rng.normal(size=300), test=test)
+    assert {finding.status for finding in found.values()} == {PASS}
+    assert found.keys() >= {ACROSS, TEST, PERMUTED, "fold sizes", NOISE}
 
 
-def test_relatives_that_folds_part_fail_with_an_example_and_what_copying_scores(tmp_path):
+def test_homologs_in_other_folds_fail_with_an_example_and_the_score_of_copying(tmp_path):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 150)
     target = rng.normal(size=150)
     changed = [f"{each[:40]}{'A' if each[40] != 'A' else 'C'}{each[41:]}" for each in sequences]
     fold = np.repeat([0, 1], 150)
-    found = findings(tmp_path / "a", sequences + changed, np.tile(target, 2), fold=fold)
-    assert found[ACROSS].verdict == FAIL
+    found = audited(tmp_path / "a", sequences + changed, np.tile(target, 2), fold=fold)
+    assert found[ACROSS].status == FAIL
     assert found[ACROSS].text.startswith("300 of 300 training rows (300 near-duplicate); copying")
     assert "Pearson 1.00" in found[ACROSS].text
     assert "near-duplicate: row0 (fold 0) and row150 (fold 1), 79 of 80 bases" in found[ACROSS].examples[0]
-    assert found[DEALT].verdict == FAIL
+    assert found[PERMUTED].status == FAIL
 
 
-def test_folds_of_a_run_keep_the_same_relatives_together(tmp_path):
+def test_folds_of_a_run_keep_the_same_homologs_together(tmp_path):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 150)
-    found = findings(tmp_path / "a", sequences * 2, np.tile(rng.normal(size=150), 2))
-    assert found[ACROSS].verdict == PASS
-    assert "300 have one in their own fold (300 same)" in found[ACROSS].text
-    assert found[DEALT].verdict == PASS
+    found = audited(tmp_path / "a", sequences * 2, np.tile(rng.normal(size=150), 2))
+    assert found[ACROSS].status == PASS
+    assert "300 have a homolog in their own fold (300 identical)" in found[ACROSS].text
+    assert found[PERMUTED].status == PASS
 
 
-@pytest.mark.parametrize(("leaks", "verdict"), [(0, PASS), (1, WARN), (30, FAIL)])
-def test_test_rows_that_stand_in_training_are_counted(tmp_path, leaks, verdict):
+@pytest.mark.parametrize(("leaks", "status"), [(0, PASS), (1, WARN), (30, FAIL)])
+def test_test_rows_that_are_training_rows_are_counted(tmp_path, leaks, status):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 200)
     test = sequences[:leaks] + random_sequences(rng, 150 - leaks)
-    found = findings(tmp_path / "a", sequences, rng.normal(size=200), test=test)
-    assert found[TEST].verdict == verdict
+    found = audited(tmp_path / "a", sequences, rng.normal(size=200), test=test)
+    assert found[TEST].status == status
     assert found[TEST].text.startswith(f"{leaks} of 150 test rows")
 
 
-def test_one_sequence_in_many_rows_is_meant_where_other_inputs_differ(tmp_path):
+def test_one_sequence_in_many_rows_is_no_leak_where_other_inputs_differ(tmp_path):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 100)
     marks = {"marks": rng.normal(size=(100, 3))}
-    found = findings(tmp_path / "a", sequences, rng.normal(size=100), test=sequences[:50], inputs=marks)
-    assert found[TEST].verdict == WARN
+    found = audited(tmp_path / "a", sequences, rng.normal(size=100), test=sequences[:50], inputs=marks)
+    assert found[TEST].status == WARN
 
 
-@pytest.mark.parametrize(("noise", "verdict"), [(0.01, PASS), (1.0, WARN)])
-def test_rows_of_equal_inputs_with_other_labels_are_told(tmp_path, noise, verdict):
+@pytest.mark.parametrize(("noise", "status"), [(0.01, PASS), (1.0, WARN)])
+def test_duplicate_rows_with_other_labels_warn(tmp_path, noise, status):
     rng = np.random.default_rng(0)
     target = rng.normal(size=100)
     labels = np.concatenate([target, target + noise * rng.normal(size=100)])
-    found = findings(tmp_path / "a", random_sequences(rng, 100) * 2, labels)
-    finding = found["labels of rows with equal inputs"]
-    assert finding.verdict == verdict
+    found = audited(tmp_path / "a", random_sequences(rng, 100) * 2, labels)
+    finding = found[NOISE]
+    assert finding.status == status
     assert finding.text.startswith("200 rows share inputs in 100 sets")
 
 
-def test_rows_that_other_inputs_tell_apart_do_not_contradict_each_other(tmp_path):
+def test_rows_that_differ_in_other_inputs_are_no_duplicates(tmp_path):
     rng = np.random.default_rng(0)
     inputs = {"marks": rng.normal(size=(200, 3))}
-    found = findings(tmp_path / "a", random_sequences(rng, 100) * 2, rng.normal(size=200), inputs=inputs)
-    assert found["labels of rows with equal inputs"].text == "every row has inputs of its own"
+    found = audited(tmp_path / "a", random_sequences(rng, 100) * 2, rng.normal(size=200), inputs=inputs)
+    assert found[NOISE].text == "no two rows have equal inputs"
 
 
 def sequence_with(rng, *, gc):
@@ -122,8 +125,8 @@ def sequence_with(rng, *, gc):
 def test_gc_content_that_gives_the_target_away_fails(tmp_path):
     rng = np.random.default_rng(0)
     share = rng.uniform(0.2, 0.8, 400)
-    found = findings(tmp_path / "a", [sequence_with(rng, gc=each) for each in share], share)
-    assert found["shortcut: GC content"].verdict == FAIL
+    found = audited(tmp_path / "a", [sequence_with(rng, gc=each) for each in share], share)
+    assert found["shortcut: GC content"].status == FAIL
     assert "shortcut: length" not in found
 
 
@@ -131,9 +134,9 @@ def test_length_that_gives_the_target_away_fails_whatever_its_shape(tmp_path):
     rng = np.random.default_rng(0)
     length = rng.integers(50, 90, 400)
     sequences = [random_sequences(rng, 1, int(each))[0] for each in length]
-    found = findings(tmp_path / "a", sequences, np.abs(length - 70.0))
-    assert found["shortcut: length"].verdict == FAIL
-    assert found["shortcut: GC content"].verdict == PASS
+    found = audited(tmp_path / "a", sequences, np.abs(length - 70.0))
+    assert found["shortcut: length"].status == FAIL
+    assert found["shortcut: GC content"].status == PASS
 
 
 @pytest.mark.parametrize("share", [0.15, 0.5])
@@ -143,43 +146,40 @@ def test_a_flank_that_names_the_batch_fails(tmp_path, share):
     flank = np.where(batch, "TGCATTTTG", "TGCATTTTC")
     inserts = random_sequences(rng, 400)
     sequences = [f"{a}{b}GGTTACGGCTGTT" for a, b in zip(flank, inserts, strict=True)]
-    found = findings(tmp_path / "a", sequences, batch + 0.1 * rng.normal(size=400))
-    assert found["shortcut: flanks"].verdict == FAIL
-    assert found["shortcut: GC content"].verdict == PASS
+    found = audited(tmp_path / "a", sequences, batch + 0.1 * rng.normal(size=400))
+    assert found["shortcut: flanks"].status == FAIL
+    assert found["shortcut: GC content"].status == PASS
 
 
 def test_a_handful_of_contradictions_among_many_rows_is_no_warning(tmp_path):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 300)
-    found = findings(tmp_path / "a", [*sequences, sequences[0]], rng.normal(size=301))
-    assert found["labels of rows with equal inputs"].verdict == PASS
-    assert "2 rows share inputs in 1 set;" in found["labels of rows with equal inputs"].text
+    found = audited(tmp_path / "a", [*sequences, sequences[0]], rng.normal(size=301))
+    assert found[NOISE].status == PASS
+    assert "2 rows share inputs in 1 set;" in found[NOISE].text
 
 
 def test_a_target_that_is_one_value_fails(tmp_path):
-    found = findings(tmp_path / "a", random_sequences(np.random.default_rng(0), 60), np.ones(60))
-    assert found["target expression"].verdict == FAIL and DEALT not in found
+    found = audited(tmp_path / "a", random_sequences(np.random.default_rng(0), 60), np.ones(60))
+    assert found["target expression"].status == FAIL and PERMUTED not in found
 
 
-def test_one_group_with_most_rows_is_told(tmp_path):
+def test_one_group_with_most_rows_warns(tmp_path):
     rng = np.random.default_rng(0)
     sequences = random_sequences(rng, 1) * 90 + random_sequences(rng, 30)
-    found = findings(tmp_path / "a", sequences, rng.normal(size=120))
-    assert found["fold sizes"].verdict == WARN
+    found = audited(tmp_path / "a", sequences, rng.normal(size=120))
+    assert found["fold sizes"].status == WARN
 
 
-TOLD = "adversarial validation of test rows"
-
-
-def test_a_barcode_that_names_the_test_rows_fails_and_is_spelt_out(tmp_path):
+def test_a_barcode_that_names_the_test_rows_fails_and_is_shown(tmp_path):
     rng = np.random.default_rng(0)
     train, test = random_sequences(rng, 400), random_sequences(rng, 150)
     test = [f"{each[:10]}GATTCA{each[16:]}" for each in test]
-    finding = findings(tmp_path / "a", train, rng.normal(size=400), test=test)[TOLD]
-    assert finding.verdict == FAIL
-    told = {each.split(" is ")[0]: each.split(" is ")[1] for each in finding.examples}
-    assert set(told) == {f"base {number}" for number in range(11, 17)}
-    assert told["base 12"].startswith("A in 100%, of the others in 2")
+    finding = audited(tmp_path / "a", train, rng.normal(size=400), test=test)[ADVERSARIAL]
+    assert finding.status == FAIL
+    shown = dict(example.split(" is ") for example in finding.examples)
+    assert set(shown) == {f"base {number}" for number in range(11, 17)}
+    assert shown["base 12"].startswith("A in 100% of these rows and 2")
 
 
 def test_a_barcode_is_found_from_the_end_of_sequences_of_any_length(tmp_path):
@@ -188,52 +188,50 @@ def test_a_barcode_is_found_from_the_end_of_sequences_of_any_length(tmp_path):
         [random_sequences(rng, 1, int(each))[0] for each in rng.integers(60, 99, 300)] for _ in "ab"
     )
     test = [f"{each[:-6]}GATTCA" for each in test]
-    finding = findings(tmp_path / "a", train, rng.normal(size=300), test=test)[TOLD]
-    assert finding.verdict == FAIL and "base 1 from the end is A in 100%" in "\n".join(finding.examples)
+    finding = audited(tmp_path / "a", train, rng.normal(size=300), test=test)[ADVERSARIAL]
+    assert finding.status == FAIL and "base 1 from the end is A in 100%" in "\n".join(finding.examples)
 
 
-def test_test_rows_of_another_composition_are_told_but_do_not_fail(tmp_path):
+def test_test_rows_of_another_composition_warn_but_do_not_fail(tmp_path):
     rng = np.random.default_rng(0)
     train, test = random_sequences(rng, 400), [sequence_with(rng, gc=0.7) for _ in range(200)]
-    finding = findings(tmp_path / "a", train, rng.normal(size=400), test=test)[TOLD]
-    assert finding.verdict == WARN and finding.examples == ()
+    finding = audited(tmp_path / "a", train, rng.normal(size=400), test=test)[ADVERSARIAL]
+    assert finding.status == WARN and finding.examples == ()
 
 
 def test_test_rows_of_another_length_have_no_barcode(tmp_path):
     rng = np.random.default_rng(0)
     train, test = random_sequences(rng, 400, 60), random_sequences(rng, 200, 90)
-    finding = findings(tmp_path / "a", train, rng.normal(size=400), test=test)[TOLD]
-    assert finding.verdict == WARN and finding.examples == ()
+    finding = audited(tmp_path / "a", train, rng.normal(size=400), test=test)[ADVERSARIAL]
+    assert finding.status == WARN and finding.examples == ()
 
 
-def test_clusters_of_variants_do_not_tell_test_rows_from_training_rows(tmp_path):
+def test_clusters_of_variants_do_not_distinguish_test_rows_from_training_rows(tmp_path):
     rng = np.random.default_rng(0)
     train, test = (np.repeat(random_sequences(rng, count), 20).tolist() for count in (40, 15))
-    finding = findings(tmp_path / "a", train, rng.normal(size=800), test=test)[TOLD]
-    assert finding.verdict == PASS
+    finding = audited(tmp_path / "a", train, rng.normal(size=800), test=test)[ADVERSARIAL]
+    assert finding.status == PASS
 
 
 def test_a_barcode_is_found_in_a_sample_of_many_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(separation, "CONTROL_ROWS", 300)
+    monkeypatch.setattr(adversarial, "SIDE_ROWS", 150)
     rng = np.random.default_rng(0)
     train, test = random_sequences(rng, 800), random_sequences(rng, 800)
     test = [f"{each[:-6]}GATTCA" for each in test]
-    finding = findings(tmp_path / "a", train, rng.normal(size=800), test=test)[TOLD]
-    assert finding.verdict == FAIL
+    finding = audited(tmp_path / "a", train, rng.normal(size=800), test=test)[ADVERSARIAL]
+    assert finding.status == FAIL
 
 
-@pytest.mark.parametrize(("barcode", "verdict"), [("", PASS), ("GATTCA", WARN)])
-def test_a_barcode_of_a_declared_fold_is_told(tmp_path, barcode, verdict):
+@pytest.mark.parametrize(("barcode", "status"), [("", PASS), ("GATTCA", WARN)])
+def test_a_barcode_of_a_declared_fold_warns(tmp_path, barcode, status):
     rng = np.random.default_rng(0)
     fold = np.arange(400) % 4
     sequences = [
         barcode + each[len(barcode) :] if mine == 2 else each
         for each, mine in zip(random_sequences(rng, 400), fold, strict=True)
     ]
-    finding = findings(tmp_path / "a", sequences, rng.normal(size=400), fold=fold)[
-        "barcodes of declared folds"
-    ]
-    assert finding.verdict == verdict
+    finding = audited(tmp_path / "a", sequences, rng.normal(size=400), fold=fold)[BARCODES]
+    assert finding.status == status
     assert finding.text.startswith("fold 2") or not barcode
 
 
@@ -247,12 +245,12 @@ def test_ridge_predictions_never_see_their_own_fold():
     np.testing.assert_array_equal(before, after)
 
 
-def test_words_are_counted_as_by_hand():
+def test_kmers_are_counted_as_by_hand():
     tokens, lengths = encode(["ACGTACGTAC", "AAAAAANA"])
-    words = count_words(tokens, lengths)
+    shares = kmer_shares(tokens, lengths)
     code = sum(digit * 4**place for place, digit in enumerate((0, 1, 2, 3, 0)))
-    assert words[0, code] == pytest.approx(2 / 10)
-    assert words[1, 0] == pytest.approx(2 / 8) and words[1].sum() == pytest.approx(2 / 8)
+    assert shares[0, code] == pytest.approx(2 / 10)
+    assert shares[1, 0] == pytest.approx(2 / 8) and shares[1].sum() == pytest.approx(2 / 8)
 
 
 def test_the_answers_are_not_needed(tmp_path):
@@ -270,9 +268,9 @@ def test_the_command_line_exits_with_1_where_a_check_fails(tmp_path, capsys):
     assert program.main([str(tmp_path / "good")]) == 0
     assert program.main([str(tmp_path / "bad")]) == 1
     shown = capsys.readouterr().out
-    assert "same: test0 (test) and row0 (fold" in shown and sequences[0] in shown
+    assert "identical: test0 (test) and row0 (fold" in shown and sequences[0] in shown
     assert program.main([str(tmp_path / "bad"), "--json"]) == 1
-    assert {each["verdict"] for each in json.loads(capsys.readouterr().out)} == {PASS, FAIL}
+    assert {each["status"] for each in json.loads(capsys.readouterr().out)} == {PASS, FAIL}
     assert program.main([str(tmp_path / "none")]) == 2
 
 
@@ -293,23 +291,23 @@ def test_overlapping_native_tiles_are_found_in_random_folds_and_kept_together_ot
     path = Path(os.environ["COMPETITION_REAL_DATA"]) / "yeast_native_tiles" / "yeast_native_tiles.tsv.gz"
     table = pd.read_csv(path, sep="\t").tail(6000)[["sequence", "expression"]]
     kept = from_table(tmp_path, table)
-    assert kept[ACROSS].verdict == PASS
+    assert kept[ACROSS].status == PASS
     shutil.rmtree(tmp_path / "challenge")
     table["fold"] = np.random.default_rng(0).integers(0, 4, len(table))
-    parted = from_table(tmp_path, table)
-    assert parted[ACROSS].verdict == FAIL and "shifted" in parted[ACROSS].text
+    split = from_table(tmp_path, table)
+    assert split[ACROSS].status == FAIL and "shifted" in split[ACROSS].text
     starts, ends = set(table["sequence"].str[:40]), set(table["sequence"].str[-40:])
     neighbours = table["sequence"].str[-40:].isin(starts) | table["sequence"].str[:40].isin(ends)
-    told = int(kept[ACROSS].text.split("; ")[1].split()[0].replace(",", ""))
-    assert told >= neighbours.sum() > 1000
+    num_found = int(kept[ACROSS].text.split("; ")[1].split()[0].replace(",", ""))
+    assert num_found >= neighbours.sum() > 1000
 
 
 @real
-def test_families_are_found_in_a_random_split_of_a_library(tmp_path):
+def test_homologs_are_found_in_a_random_split_of_a_library(tmp_path):
     path = Path(os.environ["COMPETITION_REAL_DATA"]) / "yeast_gpra" / "yeast_gpra_complex.tsv.gz"
     table = pd.read_csv(path, sep="\t").query("experiment == 'NBT_S288C_YPD'").head(6000)
     rng = np.random.default_rng(0)
     table = table.assign(usage=np.where(rng.random(len(table)) < 0.1, "private", "train"), fold="")
     table["fold"] = rng.integers(0, 4, len(table))
     found = from_table(tmp_path, table[["id", "sequence", "expression", "usage", "fold"]])
-    assert found[TEST].verdict == found[ACROSS].verdict == found[DEALT].verdict == FAIL
+    assert found[TEST].status == found[ACROSS].status == found[PERMUTED].status == FAIL

@@ -1,0 +1,53 @@
+"""Audit a challenge: search it for homologs once, then run every check."""
+
+import numpy as np
+
+from competition.auditing.adversarial_checks import check_fold_barcodes, check_test_rows
+from competition.auditing.finding import PASS, WARN, Finding
+from competition.auditing.homologs import find_homologs
+from competition.auditing.homology_checks import check_fold_homologs, check_test_homologs
+from competition.auditing.label_checks import (
+    check_label_noise,
+    check_label_permutation,
+    check_shortcuts,
+    check_targets,
+)
+from competition.auditing.rows import Rows
+from competition.base.terminal import Tracker
+from competition.data.challenge import Challenge
+from competition.data.folds import FoldTable, fold_table
+
+UNEVEN = 2.0  # times its fair share in the largest fold
+
+
+def audit(challenge: Challenge, *, num_folds: int | None = None, quiet: bool = True) -> list[Finding]:
+    """Return the findings of every check; folds are those of a run (four, or as many as the rows declare)."""
+    train = challenge.train
+    num_folds = num_folds or (train.rows["fold"].nunique() if "fold" in train.rows else 4)
+    folds = fold_table(train, challenge.declaration, num_folds, cache=challenge.folder / "cache")
+    rows = Rows.of(challenge, folds)
+    with Tracker("comparing sequences", rows.num_entries, shown=not quiet) as tracker:
+        homology = find_homologs(rows.parts, tracker.advance)
+    return [
+        *check_test_homologs(rows, homology),
+        *check_test_rows(rows, homology.cluster),
+        check_fold_homologs(rows, homology),
+        *check_fold_barcodes(rows, homology.cluster),
+        check_fold_sizes(folds),
+        *check_targets(challenge),
+        check_label_noise(train),
+        *check_shortcuts(train, folds),
+        *check_label_permutation(rows, homology.cluster),
+    ]
+
+
+def check_fold_sizes(folds: FoldTable) -> Finding:
+    """Check whether one group makes a fold much larger than the others."""
+    sizes = np.bincount(folds.fold, minlength=folds.num_folds)
+    groups, counts = np.unique(folds.key, return_counts=True)
+    text = (
+        f"{folds.num_folds} folds of {sizes.min():,} to {sizes.max():,} rows; {len(groups):,} groups, "
+        f"the largest has {counts.max():,} rows"
+    )
+    fair = len(folds.fold) / folds.num_folds
+    return Finding("fold sizes", WARN if sizes.max() > UNEVEN * fair else PASS, text)
