@@ -11,7 +11,7 @@ MARKS = {True: "ok  ", False: "FAIL", None: "skip"}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; status 1 where a check fails, 2 where it cannot be made."""
+    """Run the command line; status 1 where a clause fails, 2 where none can be checked."""
     return exit_status(check, parse(argv))
 
 
@@ -30,9 +30,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Print a line for each check; return 0 where none fails."""
+    """Print a line for each clause; return 1 where one fails."""
     # Imported here: torch takes seconds, and --help should not.
-    from competition.contract.checks import make_checks
+    from competition.contract.checks import check_clauses
     from competition.data.find import find_challenge
     from competition.training.cross_validation import rows_per_fold
     from competition.training.processes import make_accelerator
@@ -42,14 +42,14 @@ def check(arguments: argparse.Namespace) -> int:
     solution = load_solution(arguments.solution)
     device = make_accelerator(arguments.device, "no").device
     name = arguments.challenge or Recipe.of(solution.Config()).challenge
-    opened = find_challenge(name, arguments.data)
-    num_rows = rows_per_fold(len(opened.train))
-    config, _ = configure(solution, num_rows, settings=arguments.set, tuned_for=opened.declaration.name)
-    print(f"{solution.name} on {opened.declaration.name}, {device}", flush=True)
+    challenge = find_challenge(name, arguments.data)
+    num_rows = rows_per_fold(len(challenge.train))
+    config, _ = configure(solution, num_rows, settings=arguments.set, tuned_for=challenge.declaration.name)
+    print(f"{solution.name} on {challenge.declaration.name}, {device}", flush=True)
     failed = False
-    for finding in make_checks(solution, opened, config, device=device, seconds=arguments.seconds):
-        print(f"{MARKS[finding.ok]}  {finding.name:<16}  {finding.message}".rstrip(), flush=True)
-        failed |= finding.ok is False
+    for outcome in check_clauses(solution, challenge, config, device=device, seconds=arguments.seconds):
+        print(f"{MARKS[outcome.passed]}  {outcome.clause:<19}  {outcome.message}".rstrip(), flush=True)
+        failed |= outcome.passed is False
     return int(failed)
 
 

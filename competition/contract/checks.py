@@ -1,6 +1,6 @@
-"""The contract of a solution, as one function: what a model must do before its score means anything.
+"""Check a solution against its contract: what a model must do before its score means anything.
 
-Every check looks at real rows of the challenge, raises nothing, and names the likely mistake.
+Every clause is checked on real rows of the challenge; a fault is reported with its likely cause.
 """
 
 from collections.abc import Iterator
@@ -10,90 +10,90 @@ from typing import Any
 import torch
 
 from competition.base.errors import InputError
-from competition.contract import estimator, folder, memory, model, training
-from competition.contract.subject import FAULTS, Check, Finding, Skip, Subject, spell
+from competition.contract import estimator, folder, model, overfit, training
+from competition.contract.subject import FAULTS, Clause, Outcome, Skip, Subject, describe_error
 from competition.data.challenge import Challenge
 from competition.training.solution import Solution
 
-FOLDER_CHECKS = (Check("README", folder.check_readme), Check("Config", folder.check_config))
-MODEL_CHECKS = (
-    Check("inputs", model.check_inputs),
-    Check("seed", model.check_seed, ("inputs",)),
-    Check("prediction", model.check_prediction, ("seed",)),
-    Check("repeat", model.check_repeat, ("prediction",)),
-    Check("batch-mates", model.check_batch_mates, ("repeat",)),
-    Check("round trip", model.check_round_trip, ("repeat",)),
-    Check("loss", training.check_loss, ("prediction",)),
-    Check("network in loss", training.check_network_in_loss, ("loss",)),
-    Check("mean loss", training.check_mean_loss, ("loss",)),
-    Check("gradients", training.check_gradients, ("loss",)),
-    Check("optimizer", training.check_optimizer, ("gradients",)),
-    Check("search", folder.check_search, ("Config", "prediction")),
-    Check("32 rows by heart", memory.check_overfit, ("repeat", "gradients")),
+FOLDER_CLAUSES = (Clause("README", folder.check_readme), Clause("Config", folder.check_config))
+MODEL_CLAUSES = (
+    Clause("inputs", model.check_inputs),
+    Clause("seed", model.check_seed, ("inputs",)),
+    Clause("predictions", model.check_predictions, ("seed",)),
+    Clause("repeatability", model.check_repeatability, ("predictions",)),
+    Clause("row independence", model.check_row_independence, ("repeatability",)),
+    Clause("save and load", model.check_save_and_load, ("repeatability",)),
+    Clause("loss", training.check_loss, ("predictions",)),
+    Clause("parameter-free loss", training.check_parameter_free_loss, ("loss",)),
+    Clause("mean loss", training.check_mean_loss, ("loss",)),
+    Clause("gradients", training.check_gradients, ("loss",)),
+    Clause("optimizer", training.check_optimizer, ("gradients",)),
+    Clause("search", folder.check_search, ("Config", "predictions")),
+    Clause("overfitting", overfit.check_overfitting, ("repeatability", "gradients")),
 )
-ESTIMATOR_CHECKS = (
-    Check("prediction", estimator.check_fit),
-    Check("constant", estimator.check_constant, ("prediction",)),
-    Check("seed", estimator.check_seed, ("prediction",)),
-    Check("batch-mates", estimator.check_mates, ("seed",)),
-    Check("round trip", estimator.check_round_trip, ("prediction",)),
-    Check("search", folder.check_search, ("Config",)),
+ESTIMATOR_CLAUSES = (
+    Clause("predictions", estimator.check_fit),
+    Clause("variation", estimator.check_variation, ("predictions",)),
+    Clause("seed", estimator.check_seed, ("predictions",)),
+    Clause("row independence", estimator.check_row_independence, ("seed",)),
+    Clause("save and load", estimator.check_save_and_load, ("predictions",)),
+    Clause("search", folder.check_search, ("Config",)),
 )
 
 
 def require_contract(
-    solution: Solution, opened: Challenge, config: Any, *, device: torch.device, seconds: float = 10.0
-) -> list[Finding]:
-    """Return the findings of check_contract, or raise one InputError that lists every fault."""
-    findings = check_contract(solution, opened, config, device=device, seconds=seconds)
-    faults = [f"  {finding.name}: {finding.message}" for finding in findings if finding.ok is False]
+    solution: Solution, challenge: Challenge, config: Any, *, device: torch.device, seconds: float = 10.0
+) -> list[Outcome]:
+    """Return the outcomes of check_contract, or raise one InputError that lists every fault."""
+    outcomes = check_contract(solution, challenge, config, device=device, seconds=seconds)
+    faults = [f"  {outcome.clause}: {outcome.message}" for outcome in outcomes if outcome.passed is False]
     if faults:
-        heading = f"{solution.name} breaks the contract of a solution (--no-check runs it all the same):"
+        heading = f"{solution.name} breaks the contract of a solution (--no-check runs it anyway):"
         raise InputError("\n".join([heading, *faults]))
-    return findings
+    return outcomes
 
 
 def check_contract(
-    solution: Solution, opened: Challenge, config: Any, *, device: torch.device, seconds: float
-) -> list[Finding]:
-    """Hold a solution to the contract, on rows of the challenge; seconds as for make_checks."""
-    return list(make_checks(solution, opened, config, device=device, seconds=seconds))
+    solution: Solution, challenge: Challenge, config: Any, *, device: torch.device, seconds: float
+) -> list[Outcome]:
+    """Check every clause of the contract; the arguments are those of check_clauses."""
+    return list(check_clauses(solution, challenge, config, device=device, seconds=seconds))
 
 
-def make_checks(
-    solution: Solution, opened: Challenge, config: Any, *, device: torch.device, seconds: float
-) -> Iterator[Finding]:
-    """Make one check after the other and yield what it finds.
+def check_clauses(
+    solution: Solution, challenge: Challenge, config: Any, *, device: torch.device, seconds: float
+) -> Iterator[Outcome]:
+    """Check one clause after the other on training rows, and yield each outcome.
 
-    seconds is what learning 32 rows by heart may take; where it would take longer that check is skipped.
+    seconds limits the time for overfitting 32 rows; a solution that would take longer skips that clause.
     """
-    subject = Subject(solution, opened, config, device, seconds)
-    checks = MODEL_CHECKS if solution.Model is not None else ESTIMATOR_CHECKS
+    subject = Subject(solution, challenge, config, device, seconds)
+    clauses = MODEL_CLAUSES if solution.Model is not None else ESTIMATOR_CLAUSES
     passed: set[str] = set()
     with _full_precision(device):
-        for check in (*FOLDER_CHECKS, *checks):
-            finding = _make(check, subject, passed)
-            if finding.ok:
-                passed.add(check.name)
-            yield finding
+        for clause in (*FOLDER_CLAUSES, *clauses):
+            outcome = _check(clause, subject, passed)
+            if outcome.passed:
+                passed.add(clause.name)
+            yield outcome
 
 
-def _make(check: Check, subject: Subject, passed: set[str]) -> Finding:
-    missing = [name for name in check.needs if name not in passed]
+def _check(clause: Clause, subject: Subject, passed: set[str]) -> Outcome:
+    missing = [name for name in clause.needs if name not in passed]
     if missing:
-        return Finding(check.name, None, f"needs {missing[0]!r} to pass")
+        return Outcome(clause.name, None, f"needs {missing[0]!r} to pass")
     try:
-        fault = check.find(subject)
+        fault = clause.find_fault(subject)
     except Skip as reason:
-        return Finding(check.name, None, str(reason))
+        return Outcome(clause.name, None, str(reason))
     except FAULTS as error:
-        fault = spell(error, subject.solution.folder)
-    return Finding(check.name, not fault, fault)
+        fault = describe_error(error, subject.solution.folder)
+    return Outcome(clause.name, not fault, fault)
 
 
 @contextmanager
 def _full_precision(device: torch.device) -> Iterator[None]:
-    """Keep a GPU from rounding to 10 bits, which would look like a dependence on batch-mates."""
+    """Keep a GPU from rounding to 10 bits, which would look like a dependence on other rows in the batch."""
     if device.type != "cuda":
         yield
         return

@@ -1,4 +1,4 @@
-"""What is held to the contract, and what its checks share."""
+"""The solution that is checked, and what the clauses of the contract share."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,59 +16,59 @@ from competition.training.network import Network
 from competition.training.recipe import Recipe
 from competition.training.solution import Solution
 
-FEW_ROWS = 5  # for all else; an uncommon number, so that no other axis is taken for the rows
-# What wrong code of a solution raises. Anything else, such as an interrupt, is not a finding.
+FEW_ROWS = 5  # for all but overfitting; an uncommon size, so that no other axis is taken for the rows
+# What wrong code of a solution raises. Anything else, such as an interrupt, is not a fault.
 FAULTS = (
     ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError,
     RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 
 
-class Finding(NamedTuple):
-    """What one check found: ok is None where it was not made, and the message then says why."""
+class Clause(NamedTuple):
+    """A clause of the contract; it is checked where the clauses that it needs have passed."""
 
     name: str
-    ok: bool | None
-    message: str = ""
-
-
-class Check(NamedTuple):
-    """A check finds a fault and words it, or returns ""; it is made where those it needs have passed."""
-
-    name: str
-    find: Callable[["Subject"], str]
+    find_fault: Callable[["Subject"], str]  # returns a message, or "" where there is no fault
     needs: tuple[str, ...] = ()
 
 
+class Outcome(NamedTuple):
+    """Whether a solution passed a clause, and the fault if not."""
+
+    clause: str
+    passed: bool | None  # None: not checked, and the message says why
+    message: str = ""
+
+
 class Skip(Exception):
-    """Raised by a check that cannot be made, with the reason."""
+    """Raised where a clause cannot be checked, with the reason."""
 
 
 @dataclass
 class Subject:
-    """What is checked, and what one check leaves for the next."""
+    """The solution that is checked, and what one check leaves for the next."""
 
     solution: Solution
-    opened: Challenge
+    challenge: Challenge
     config: Any
     device: torch.device
     seconds: float
     rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     model: Any = None
     other: Any = None  # the same model of another seed
-    start: dict[str, Tensor] = field(default_factory=dict)  # the weights that learning by heart begins with
+    start: dict[str, Tensor] = field(default_factory=dict)  # the weights that overfitting begins with
     predictions: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    outputs: Any = None  # of the model in training, for the few rows
+    outputs: Any = None  # of the model in training mode, for the few rows
     loss: Tensor | None = None
     step_seconds: float = 0.0
 
     @property
     def num_targets(self) -> int:
-        return len(self.opened.declaration.targets)
+        return len(self.challenge.declaration.targets)
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        return self.solution.input_names(self.opened.declaration)
+        return self.solution.input_names(self.challenge.declaration)
 
     @property
     def few(self) -> np.ndarray:
@@ -77,20 +77,20 @@ class Subject:
     def batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         """Return the inputs and "target" of these rows on the device.
 
-        Where rows have weights, "weight" is 1 for each: a row of none could not be learned by heart.
+        Where rows have weights, "weight" is 1 for each: a row without weight could not be overfitted.
         """
-        assert self.opened.train.target is not None
+        assert self.challenge.train.target is not None
         inputs = make_batches(self, self.input_names).inputs(rows)
-        inputs["target"] = torch.from_numpy(np.array(self.opened.train.target[rows]))
-        if self.opened.train.weight is not None:
+        inputs["target"] = torch.from_numpy(np.array(self.challenge.train.target[rows]))
+        if self.challenge.train.weight is not None:
             inputs["weight"] = torch.ones(len(rows))
         return {name: value.to(self.device) for name, value in inputs.items()}
 
 
 def make_batches(subject: Subject, names: Sequence[str], config: Any = None) -> Batches:
-    """Serve the training rows as a Config wants them, the subject's if not another."""
+    """Serve the training rows as a Config wants them, by default the subject's."""
     recipe = Recipe.of(subject.config if config is None else config)
-    return Batches(subject.opened.train, subject.opened.declaration, recipe, names, torch.device("cpu"))
+    return Batches(subject.challenge.train, subject.challenge.declaration, recipe, names, torch.device("cpu"))
 
 
 @torch.no_grad()
@@ -104,27 +104,28 @@ def inputs_of(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in batch.items() if name not in ("target", "weight")}
 
 
-def judge_predictions(predictions: np.ndarray, wanted: tuple[int, int]) -> str:
+def fault_of_predictions(predictions: np.ndarray, wanted: tuple[int, int]) -> str:
+    """Return what is wrong with the shape or the values of predictions, or ""."""
     if predictions.shape != wanted:
         return (
-            f"predictions are of shape {predictions.shape}; wanted {wanted}: rows, targets. "
-            "Likely: a squeeze() too many, a last layer of another size, or outputs that need a predict()"
+            f"predictions have shape {predictions.shape}; wanted {wanted}, rows and targets. "
+            "Likely: an extra squeeze(), a last layer of another size, or outputs that need a predict()"
         )
     if not np.isfinite(predictions).all():
-        return "predictions are not finite. Likely: a logarithm or a division of zero, or an overflow"
+        return "predictions are not finite. Likely: a logarithm of zero, a division by zero, or an overflow"
     return ""
 
 
-def same(predictions: np.ndarray, others: np.ndarray) -> bool:
-    """Tell whether two predictions agree but for rounding, which grows with their size."""
+def agree(predictions: np.ndarray, others: np.ndarray) -> bool:
+    """Return whether two predictions agree up to rounding, which grows with their size."""
     if predictions.shape != others.shape:
         return False
     allowed = 0.05 * predictions.std(axis=0) + 1e-5 * np.abs(predictions).max()
     return bool((np.abs(predictions - others) <= allowed).all())
 
 
-def spell(error: BaseException, folder: Path) -> str:
-    """Spell an exception with the line of the solution that it came from."""
+def describe_error(error: BaseException, folder: Path) -> str:
+    """Describe an exception, with the line of the solution that it came from."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
     where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}: " if own else ""

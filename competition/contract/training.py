@@ -1,12 +1,13 @@
-"""Checks of a Model as it trains: loss, gradients, optimizer."""
+"""Clauses of the contract that hold for a Model in training: loss, gradients, optimizer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from competition.contract.subject import Subject, name_few, spell
+from competition.contract.subject import Subject, describe_error, name_few
 from competition.training.network import Network
 
 SHORT_RUN = 4  # optimizer steps
@@ -17,18 +18,18 @@ def check_loss(subject: Subject) -> str:
     loss = Network(subject.model).loss(subject.outputs, batch)
     if not isinstance(loss, Tensor) or loss.ndim or loss.dtype != torch.float32:
         got = f"{tuple(loss.shape)} {loss.dtype}" if isinstance(loss, Tensor) else type(loss).__name__
-        return f"the loss is {got}; wanted a float32 scalar. Likely: a mean is missing"
+        return f"the loss is {got}; wanted a float32 scalar. Likely: a missing mean"
     if not torch.isfinite(loss):
-        return f"the loss is {loss.item()} on fresh weights. Likely: a logarithm or a root of zero or below"
+        return f"the loss is {loss.item()} with initial weights. Likely: a logarithm or root of zero or less"
     if not loss.requires_grad:
-        return "the loss has no gradient. Likely: detach(), no_grad(), item() or numpy on the way to it"
-    if not _heeds_target(subject, loss, batch):
-        return "the loss is the same for other targets. Likely: it never reads batch['target']"
+        return "the loss has no gradient. Likely: detach(), no_grad(), item() or numpy in its computation"
+    if not _depends_on_target(subject, loss, batch):
+        return "the loss does not depend on the target. Likely: it never reads batch['target']"
     subject.loss = loss
     return ""
 
 
-def _heeds_target(subject: Subject, loss: Tensor, batch: dict[str, Tensor]) -> bool:
+def _depends_on_target(subject: Subject, loss: Tensor, batch: dict[str, Tensor]) -> bool:
     target = batch["target"]
     signs = torch.ones_like(target)
     signs[::2] = -1
@@ -39,23 +40,23 @@ def _heeds_target(subject: Subject, loss: Tensor, batch: dict[str, Tensor]) -> b
     return False
 
 
-def check_network_in_loss(subject: Subject) -> str:
-    """Watch every module with parameters while the loss is computed."""
+def check_parameter_free_loss(subject: Subject) -> str:
+    """Watch which modules with parameters the loss calls."""
     names = {module: name for name, module in subject.model.named_modules() if list(module.parameters())}
     called: list[str] = []
 
-    def note(module: nn.Module, _: Any) -> None:
+    def record(module: nn.Module, _: Any) -> None:
         if module in names:
             called.append(names[module])
 
     forward = subject.model.forward
 
-    def noting_forward(*args: Any, **inputs: Any) -> Any:
+    def recording_forward(*args: Any, **inputs: Any) -> Any:
         called.append("forward")
         return forward(*args, **inputs)
 
-    handle = nn.modules.module.register_module_forward_pre_hook(note)
-    subject.model.forward = noting_forward  # self.forward(...) passes by the hooks
+    handle = nn.modules.module.register_module_forward_pre_hook(record)
+    subject.model.forward = recording_forward  # self.forward(...) bypasses the hooks
     try:
         Network(subject.model).loss(subject.outputs, subject.batch(subject.few))
     finally:
@@ -63,15 +64,15 @@ def check_network_in_loss(subject: Subject) -> str:
         del subject.model.forward
     if called:
         return (
-            f"the loss runs a part of the network: {name_few([name or 'the model' for name in called])}. On "
-            "several processes its gradients are not averaged; wanted all of it in forward, which may return "
-            "several things"
+            f"the loss calls {name_few([name or 'the model' for name in called])}, a part of the network. "
+            "With several processes its gradients are not averaged; wanted all parameters in forward, which "
+            "may return several outputs"
         )
     return ""
 
 
 def check_mean_loss(subject: Subject) -> str:
-    """Show the loss each row twice."""
+    """Compare the loss of some rows with that of each of them twice."""
     batch = subject.batch(subject.few)
     count = len(subject.few)
 
@@ -85,8 +86,8 @@ def check_mean_loss(subject: Subject) -> str:
     double = Network(subject.model).loss(tree_map(twice, subject.outputs), tree_map(twice, batch))
     if not torch.isclose(once, double, rtol=1e-3, atol=1e-6):
         return (
-            f"the loss is {once.item():.4g} for some rows and {double.item():.4g} for each of them twice; "
-            "wanted the mean over rows, or the learning rate depends on the size of a batch. Likely: a sum"
+            f"the loss is {once.item():.4g} for {count} rows and {double.item():.4g} for each of them twice; "
+            "wanted a mean over rows, or the learning rate depends on the batch size. Likely: a sum"
         )
     return ""
 
@@ -97,16 +98,16 @@ def check_gradients(subject: Subject) -> str:
     subject.loss = subject.outputs = None
     wanted = {name: value for name, value in subject.model.named_parameters() if value.requires_grad}
     if not wanted:
-        return "the model has no parameter to train; wanted nn.Parameter, or an Estimator"
+        return "the model has no trainable parameters; wanted nn.Parameter, or an Estimator"
     unused = [name for name, value in wanted.items() if value.grad is None]
     if unused:
         return (
-            f"no gradient reaches {name_few(unused)}. On several processes training would hang. Likely: a "
+            f"no gradient reaches {name_few(unused)}. With several processes training would hang. Likely: a "
             "layer that forward does not use, or a detach()"
         )
     bad = [name for name, value in wanted.items() if not torch.isfinite(value.grad).all()]
     if bad:
-        return f"the gradient of {name_few(bad)} is not finite. Likely: a root or a logarithm close to zero"
+        return f"the gradient of {name_few(bad)} is not finite. Likely: a root or logarithm close to zero"
     return ""
 
 
@@ -122,23 +123,27 @@ def check_optimizer(subject: Subject) -> str:
         return f"the optimizer does not hold {name_few(missed)}. Likely: a parameter group was left out"
     twice = [name for key, name in wanted.items() if held.count(key) > 1]
     if twice:
-        return f"the optimizer holds {name_few(twice)} twice. Likely: groups that overlap, which step twice"
-    moved = False
+        return f"the optimizer holds {name_few(twice)} twice. Likely: overlapping groups, which step twice"
     try:
-        for _ in range(SHORT_RUN):
-            if not moved:
-                optimizer.step()
-                now = subject.model.state_dict()
-                moved = any(not torch.equal(now[name], subject.start[name]) for name in wanted.values())
-            if scheduler is not None:
-                scheduler.step()
+        moved = _step(subject, optimizer, scheduler, list(wanted.values()))
     except (TypeError, ValueError) as error:
         return (
-            f"{spell(error, subject.solution.folder)}. Wanted a scheduler whose step() can be called "
-            "without arguments num_steps times. Likely: it counts epochs"
+            f"{describe_error(error, subject.solution.folder)}. Wanted a scheduler whose step() takes no "
+            "arguments and can be called num_steps times. Likely: it counts epochs"
         )
     if not moved:
-        return (
-            f"{SHORT_RUN} steps of the optimizer move no weight. Likely: a learning rate of zero throughout"
-        )
+        return f"{SHORT_RUN} optimizer steps change no weight. Likely: a learning rate of zero throughout"
     return ""
+
+
+def _step(subject: Subject, optimizer: Any, scheduler: Any, names: Sequence[str]) -> bool:
+    """Step through a short run, as far as needed; return whether a weight of these names has changed."""
+    moved = False
+    for _ in range(SHORT_RUN):
+        if not moved:
+            optimizer.step()
+            now = subject.model.state_dict()
+            moved = any(not torch.equal(now[name], subject.start[name]) for name in names)
+        if scheduler is not None:
+            scheduler.step()
+    return moved

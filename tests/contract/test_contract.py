@@ -1,7 +1,8 @@
-"""The contract's checker, proven by a right solution and by the same one with a single fault each."""
+"""The contract: a correct solution passes, and the same one with a single fault fails one clause."""
 
 import time
 from copy import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import torch
 
 from competition import check as program
 from competition.base.errors import InputError
-from competition.contract.checks import check_contract, require_contract
+from competition.contract.checks import (
+    ESTIMATOR_CLAUSES,
+    FOLDER_CLAUSES,
+    MODEL_CLAUSES,
+    check_contract,
+    require_contract,
+)
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.writer import create_challenge
@@ -44,15 +51,15 @@ class Config:
         return cls(filters=2 * trial.suggest_int("half", 4, 32), rate=trial.suggest_float("rate", 1e-4, 1e-2))
 
 class Model(nn.Module):
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         super().__init__()
-        channels, width = challenge.inputs["sequence"]
+        channels, width = shapes.inputs["sequence"]
         self.rate = config.rate
         self.first = nn.Conv1d(channels, config.filters, 7, padding=3)
         self.norm = nn.BatchNorm1d(config.filters)
         self.dropout = nn.Dropout(0.2)
         self.hidden = nn.Linear(config.filters * width + 1, 32)
-        self.output = nn.Linear(32, len(challenge.targets))
+        self.output = nn.Linear(32, len(shapes.targets))
         nn.init.zeros_(self.output.weight)
 
     def initialize(self, target):
@@ -76,8 +83,8 @@ class Model(nn.Module):
 """
 EMBEDDED = (
     'encoding: str = "acgt"', 'encoding: str = "tokens"',
-    'channels, width = challenge.inputs["sequence"]',
-    '(width,), channels = challenge.inputs["sequence"], 8; self.embed = nn.Embedding(16, channels)',
+    'channels, width = shapes.inputs["sequence"]',
+    '(width,), channels = shapes.inputs["sequence"], 8; self.embed = nn.Embedding(16, channels)',
     "self.first(sequence)", "self.first(self.embed(sequence).transpose(1, 2))",
 )  # fmt: skip
 ESTIMATOR = """
@@ -90,7 +97,7 @@ class Config:
     window: tuple[int, int] = (0, 40)
 
 class Estimator:
-    def __init__(self, config, challenge):
+    def __init__(self, config, shapes):
         pass
 
     def features(self, inputs):
@@ -111,7 +118,7 @@ class Estimator:
         self.weight = state["weight"]
 """
 
-# What breaks the right one: the finding that must fail, then pieces of the code and what replaces each.
+# What breaks the correct one: the clause that must fail, then pieces of the code and what replaces each.
 MODEL_FAULTS = {
     "config not frozen": ("Config", "@dataclass(frozen=True)", "@dataclass"),
     "misspelled setting": ("Config", "epochs: int", "epoch: int"),
@@ -121,7 +128,7 @@ MODEL_FAULTS = {
     "search gives a model that does not run": ("search", "return cls(", "return cls(window=(0, 0), "),
     "unknown input": ("inputs", "half_life):", "halflife, half_life=None):"),
     "input of any name": ("inputs", "half_life):", "half_life, **others):"),
-    "model does not build": ("seed", "channels, width = challenge", "channels = challenge"),
+    "model does not build": ("seed", "channels, width = shapes", "channels = shapes"),
     "weights from the clock": (
         "seed",
         "nn.init.zeros_(self.output.weight)",
@@ -133,31 +140,35 @@ MODEL_FAULTS = {
         "self.output.weight.data.mul_(np.random.rand())",
     ),
     "seed set by the model": ("seed", "super().__init__()", "super().__init__(); torch.manual_seed(7)"),
-    "predictions without the target axis": ("prediction", "return outputs\n", "return outputs[:, 0]\n"),
-    "one output too many": ("prediction", "len(challenge.targets))", "len(challenge.targets) + 1)"),
-    "infinite outputs": ("prediction", "return self.output(x)", "return self.output(x) / 0"),
-    "infinite predictions": ("prediction", "return outputs\n", "return outputs / 0\n"),
-    "dropout in prediction": ("repeat", "self.dropout(", "functional.dropout("),
+    "predictions without the target axis": ("predictions", "return outputs\n", "return outputs[:, 0]\n"),
+    "one output too many": ("predictions", "len(shapes.targets))", "len(shapes.targets) + 1)"),
+    "infinite outputs": ("predictions", "return self.output(x)", "return self.output(x) / 0"),
+    "infinite predictions": ("predictions", "return outputs\n", "return outputs / 0\n"),
+    "dropout in prediction": ("repeatability", "self.dropout(", "functional.dropout("),
     "statistics of the batch": (
-        "batch-mates",
+        "row independence",
         "self.norm(self.first(sequence))",
         "functional.batch_norm(self.first(sequence), None, None, self.norm.weight, self.norm.bias, True)",
     ),
-    "softmax over rows": ("batch-mates", "return self.output(x)", "return self.output(x * x.softmax(0))"),
+    "softmax over rows": (
+        "row independence",
+        "return self.output(x)",
+        "return self.output(x * x.softmax(0))",
+    ),
     "one row squeezed": (
-        "batch-mates",
+        "row independence",
         "return outputs\n",
         "return outputs.squeeze().reshape(-1, *[1] * (len(outputs) > 1))\n",
     ),
     "weights that are not saved": (
-        "round trip",
+        "save and load",
         "self.rate = config.rate",
         "self.rate = config.rate; self.mask = torch.randn(width)",
         "(sequence))",
         "(sequence * self.mask))",
     ),
     "statistics that are not saved": (
-        "round trip",
+        "save and load",
         "self.output.bias.copy_(target.mean(0))",
         "self.center = target.mean(0)",
         "return self.output(x)",
@@ -172,17 +183,17 @@ MODEL_FAULTS = {
     "loss without gradient": ("loss", "huber_loss(outputs,", "huber_loss(outputs.detach(),"),
     "target ignored": ("loss", 'batch["target"])', "torch.ones_like(outputs))"),
     "loss that runs the model": (
-        "network in loss",
+        "parameter-free loss",
         "huber_loss(outputs",
         'huber_loss(self(batch["sequence"], batch["half_life"])',
     ),
     "loss that runs forward": (
-        "network in loss",
+        "parameter-free loss",
         "huber_loss(outputs",
         'huber_loss(self.forward(batch["sequence"], batch["half_life"])',
     ),
     "loss that runs a layer": (
-        "network in loss",
+        "parameter-free loss",
         "return functional.huber",
         'return self.first(batch["sequence"]).square().mean() + functional.huber',
     ),
@@ -195,25 +206,25 @@ MODEL_FAULTS = {
     "parameter held twice": ("optimizer", "(self.parameters(),", "([*self.parameters(), self.output.bias],"),
     "optimizer alone": ("optimizer", "return optimizer, ", "return optimizer or "),
     "schedule too short": ("optimizer", "total_steps=num_steps", "total_steps=num_steps // 2"),
-    "inputs that do not arrive": ("32 rows by heart", "return self.output(x)", "return self.output(0 * x)"),
-    "output out of range": ("32 rows by heart", "return self.output(x)", "return self.output(x).sigmoid()"),
-    "another unit": ("32 rows by heart", 'batch["target"])', 'batch["target"] / 100)'),
-    "targets of other rows": ("32 rows by heart", 'batch["target"])', 'batch["target"].roll(1, 0))'),
+    "inputs that do not arrive": ("overfitting", "return self.output(x)", "return self.output(0 * x)"),
+    "output out of range": ("overfitting", "return self.output(x)", "return self.output(x).sigmoid()"),
+    "another unit": ("overfitting", 'batch["target"])', 'batch["target"] / 100)'),
+    "targets of other rows": ("overfitting", 'batch["target"])', 'batch["target"].roll(1, 0))'),
 }
 
 
 ESTIMATOR_FAULTS = {
-    "not a number": ("prediction", "@ self.weight\n", "@ self.weight * np.nan\n"),
-    "predictions without the target axis": ("prediction", "@ self.weight\n", "@ self.weight[:, 0]\n"),
-    "fit that fails": ("prediction", "np.eye(6)", "np.eye(7)"),
-    "constant": ("constant", "@ self.weight\n", "@ self.weight * 0 + 1\n"),
+    "not a number": ("predictions", "@ self.weight\n", "@ self.weight * np.nan\n"),
+    "predictions without the target axis": ("predictions", "@ self.weight\n", "@ self.weight[:, 0]\n"),
+    "fit that fails": ("predictions", "np.eye(6)", "np.eye(7)"),
+    "constant": ("variation", "@ self.weight\n", "@ self.weight * 0 + 1\n"),
     "fit that is not repeatable": (
         "seed",
         "x.T @ target)",
         "x.T @ target) + np.random.default_rng().normal(size=(6, 1))",
     ),
-    "rows scaled together": ("batch-mates", "(1) for", "(1).argsort() for"),
-    "state left out": ("round trip", 'self.weight = state["weight"]', 'self.weight = 2 * state["weight"]'),
+    "rows scaled together": ("row independence", "(1) for", "(1).argsort() for"),
+    "state left out": ("save and load", 'self.weight = state["weight"]', 'self.weight = 2 * state["weight"]'),
 }
 
 
@@ -253,30 +264,30 @@ def write_solution(folder, source, readme=README):
 
 
 def edit(source, edits):
-    for right, wrong in zip(edits[::2], edits[1::2], strict=True):
-        assert right in source
-        source = source.replace(right, wrong)
+    for correct, wrong in zip(edits[::2], edits[1::2], strict=True):
+        assert correct in source
+        source = source.replace(correct, wrong)
     return source
 
 
-def findings_of(solution, opened, seconds=600.0):
+def outcomes_of(solution, challenge, seconds=600.0):
     config, _ = configure(solution, 64)
-    return check_contract(solution, opened, config, device=CPU, seconds=seconds)
+    return check_contract(solution, challenge, config, device=CPU, seconds=seconds)
 
 
-def failed(findings):
-    return [finding.name for finding in findings if finding.ok is False]
+def failed(outcomes):
+    return [outcome.clause for outcome in outcomes if outcome.passed is False]
 
 
 @pytest.mark.parametrize("source", [MODEL, ESTIMATOR], ids=["Model", "Estimator"])
-def test_a_right_solution_passes_every_check(source, toy, tmp_path):
-    findings = findings_of(write_solution(tmp_path / "right", source), toy)
-    assert [finding.name for finding in findings if not finding.ok] == ([] if source is MODEL else ["search"])
+def test_a_correct_solution_passes_every_clause(source, toy, tmp_path):
+    outcomes = outcomes_of(write_solution(tmp_path / "correct", source), toy)
+    assert [each.clause for each in outcomes if not each.passed] == ([] if source is MODEL else ["search"])
 
 
 def test_a_model_that_embeds_tokens_passes_every_check(toy, tmp_path):
-    findings = findings_of(write_solution(tmp_path / "solution", edit(MODEL, EMBEDDED)), toy)
-    assert [finding for finding in findings if not finding.ok] == []
+    outcomes = outcomes_of(write_solution(tmp_path / "solution", edit(MODEL, EMBEDDED)), toy)
+    assert [outcome for outcome in outcomes if not outcome.passed] == []
 
 
 WEIGHTED = (
@@ -291,39 +302,46 @@ def test_a_solution_that_heeds_weights_passes_every_check(source, edits, toy, tm
     """Of the rows that it is checked on half weigh nothing."""
     weighted = toy._replace(train=copy(toy.train))
     weighted.train.weight = np.arange(len(toy.train)) % 2 * np.float32(2)
-    findings = findings_of(write_solution(tmp_path / "solution", edit(source, edits)), weighted)
-    assert [finding for finding in findings if finding.ok is False] == []
+    outcomes = outcomes_of(write_solution(tmp_path / "solution", edit(source, edits)), weighted)
+    assert [outcome for outcome in outcomes if outcome.passed is False] == []
 
 
 @pytest.mark.parametrize("fault", MODEL_FAULTS)
 def test_a_fault_of_a_model_is_found_and_nothing_else(fault, toy, tmp_path):
     name, *edits = MODEL_FAULTS[fault]
     solution = write_solution(tmp_path / "wrong", edit(MODEL, edits))
-    assert failed(findings_of(solution, toy)) == [name]
+    assert failed(outcomes_of(solution, toy)) == [name]
 
 
 @pytest.mark.parametrize("fault", ESTIMATOR_FAULTS)
 def test_a_fault_of_an_estimator_is_found_and_nothing_else(fault, toy, tmp_path):
     name, *edits = ESTIMATOR_FAULTS[fault]
     solution = write_solution(tmp_path / "wrong", edit(ESTIMATOR, edits))
-    assert failed(findings_of(solution, toy)) == [name]
+    assert failed(outcomes_of(solution, toy)) == [name]
+
+
+@pytest.mark.parametrize("clauses", [MODEL_CLAUSES, ESTIMATOR_CLAUSES])
+def test_every_clause_is_documented_by_the_name_that_is_printed(clauses):
+    page = (Path(__file__).parents[2] / "docs/reference/solution.md").read_text().split("## The contract")[1]
+    documented = [line.split(" | ")[0].strip("| ") for line in page.splitlines() if line.startswith("|")]
+    assert {clause.name for clause in (*FOLDER_CLAUSES, *clauses)} <= set(documented)
 
 
 @pytest.mark.parametrize("readme", [None, "# Toy\n\nIt is very good.\n"], ids=["missing", "without source"])
 def test_a_readme_must_name_a_source(readme, toy, tmp_path):
-    assert failed(findings_of(write_solution(tmp_path / "wrong", ESTIMATOR, readme), toy)) == ["README"]
+    assert failed(outcomes_of(write_solution(tmp_path / "wrong", ESTIMATOR, readme), toy)) == ["README"]
 
 
 def test_a_window_that_misses_the_sequences_is_found(toy, tmp_path):
     solution = write_solution(tmp_path / "wrong", MODEL.replace("(0, 40)", "(90, 130)"))
-    assert failed(findings_of(solution, toy)) == ["inputs"]
+    assert failed(outcomes_of(solution, toy)) == ["inputs"]
 
 
-def test_learning_by_heart_is_skipped_where_there_is_no_time(toy, tmp_path):
+def test_overfitting_is_skipped_where_there_is_no_time(toy, tmp_path):
     solution = write_solution(tmp_path / "slow", MODEL)
     started = time.monotonic()
-    last = findings_of(solution, toy, seconds=0.0)[-1]
-    assert last.ok is None and "python -m competition.check " in last.message
+    last = outcomes_of(solution, toy, seconds=0.0)[-1]
+    assert last.passed is None and "python -m competition.check " in last.message
     assert time.monotonic() - started < 5
 
 
@@ -338,7 +356,7 @@ def test_a_run_is_refused_with_every_fault_at_once(toy, tmp_path):
 
 
 @pytest.mark.parametrize(("wrong", "status"), [("", 0), ("self.spare = nn.Linear(2, 2)", 1)])
-def test_the_command_prints_a_line_for_each_check(wrong, status, toy, tmp_path, capsys):
+def test_the_command_prints_a_line_for_each_clause(wrong, status, toy, tmp_path, capsys):
     source = MODEL.replace("self.rate = config.rate", f"self.rate = config.rate; {wrong}")
     write_solution(tmp_path / "toy", source)
     arguments = [str(tmp_path / "toy"), "--challenge", str(toy.folder), "--device", "cpu"]

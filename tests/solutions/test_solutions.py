@@ -62,8 +62,8 @@ def test_solution_keeps_the_contract(folder, tmp_path):
     window = Recipe.of(solution.Config()).window
     opened = make_challenge(tmp_path / "tiny", solution, window)
     config, _ = configure(solution, NUM_ROWS)
-    findings = check_contract(solution, opened, config, device=torch.device("cpu"), seconds=10)
-    faults = [f"{finding.name}: {finding.message}" for finding in findings if finding.ok is False]
+    outcomes = check_contract(solution, opened, config, device=torch.device("cpu"), seconds=10)
+    faults = [f"{outcome.clause}: {outcome.message}" for outcome in outcomes if outcome.passed is False]
     assert not faults, "\n".join(faults)
 
 
