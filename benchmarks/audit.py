@@ -4,7 +4,7 @@
     python benchmarks/audit.py --recall
 
 Builds a challenge of random 110-base promoters, one in a hundred for testing, of which some hundred have a
-relative among the others, and audits it as the command line does. The other side puts the 30-mers of both
+homolog among the others, and audits it as the command line does. The other side puts the 30-mers of both
 strands of 20,000 rows into a dictionary, as a script would.
 """
 
@@ -30,7 +30,7 @@ from competition.data.writer import create_challenge
 
 LEFT, RIGHT, INSERT = "TGCATTTTTTTCACATC", "GGTTACGGCTGTT", 80
 BLOCK_ROWS, SHARED = 100_000, 30
-RELATIVES, ROWS_BY_HAND = 100, 20_000
+HOMOLOGS, ROWS_BY_HAND = 100, 20_000
 
 
 def simulate(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -47,26 +47,26 @@ def build(folder: Path, num_rows: int) -> None:
         for start in range(0, num_rows, BLOCK_ROWS):
             tokens = simulate(min(BLOCK_ROWS, num_rows - start), rng)
             if first is not None:
-                tokens[:RELATIVES, len(LEFT) : -len(RIGHT)] = first[:RELATIVES, len(LEFT) : -len(RIGHT)]
-                tokens[np.arange(RELATIVES), 50] = rng.integers(0, 4, RELATIVES)
+                tokens[:HOMOLOGS, len(LEFT) : -len(RIGHT)] = first[:HOMOLOGS, len(LEFT) : -len(RIGHT)]
+                tokens[np.arange(HOMOLOGS), 50] = rng.integers(0, 4, HOMOLOGS)
             first = tokens if first is None else first
             lengths = np.full(len(tokens), tokens.shape[1])
             writer.train.append(tokens, lengths, target=rng.normal(size=len(tokens)))
-        tokens = np.concatenate([first[:RELATIVES], simulate(num_rows // 100, rng)])
+        tokens = np.concatenate([first[:HOMOLOGS], simulate(num_rows // 100, rng)])
         writer.test.append(tokens, np.full(len(tokens), tokens.shape[1]))
         ids = [str(number) for number in range(len(tokens))]
         writer.write_answers(pd.DataFrame({"id": ids, "y": 0.0, "usage": "private"}))
 
 
 def by_hand(sequences: list[str]) -> dict[str, int]:
-    """Look for rows that share a 30-mer of their insert with an earlier one; return the 30-mers seen."""
+    """Count the rows that share a 30-mer of their insert with an earlier one; return the 30-mers seen."""
     pairing, known, found = str.maketrans("ACGT", "TGCA"), {}, 0
     for number, sequence in enumerate(sequences):
         insert = sequence[len(LEFT) : -len(RIGHT)]
         other = insert[::-1].translate(pairing)
-        words = [each[i : i + SHARED] for each in (insert, other) for i in range(INSERT - SHARED + 1)]
-        found += any(word in known for word in words)
-        known.update(dict.fromkeys(words[: len(words) // 2], number))
+        kmers = [each[i : i + SHARED] for each in (insert, other) for i in range(INSERT - SHARED + 1)]
+        found += any(kmer in known for kmer in kmers)
+        known.update(dict.fromkeys(kmers[: len(kmers) // 2], number))
     return known
 
 
@@ -132,8 +132,8 @@ def measure_recall() -> None:
 
 
 def measure(rows: int) -> None:
-    if rows < RELATIVES:
-        raise InputError(f"--rows {rows}; wanted at least {RELATIVES}")
+    if rows < HOMOLOGS:
+        raise InputError(f"--rows {rows}; wanted at least {HOMOLOGS}")
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder) / "challenge", rows)
         opened = open_challenge(Path(folder) / "challenge", verify=False)
@@ -146,10 +146,10 @@ def measure(rows: int) -> None:
         sequences = decode(np.asarray(opened.train.tokens[:ROWS_BY_HAND]))
     print(f"kit      {kit:10,.0f} rows/s, {rows / kit:.0f} s in all, peak {peak:.1f} GB")
     started, before = time.process_time(), memory()
-    words = by_hand(sequences)
+    kmers = by_hand(sequences)
     hand = len(sequences) / (time.process_time() - started)
     grown = (memory() - before) / len(sequences) * rows
-    print(f"by hand  {hand:10,.0f} rows/s, for the search alone; {len(words):,} 30-mers of so few rows")
+    print(f"by hand  {hand:10,.0f} rows/s, for the search alone; {len(kmers):,} 30-mers of so few rows")
     print(f"         would become {grown:.0f} GB for all rows; the kit is {kit / hand:.1f} times as fast")
 
 

@@ -44,7 +44,7 @@ class Barcode(NamedTuple):
     """How well few positions distinguish rows from the others."""
 
     auroc: float
-    positions: tuple[str, ...]  # in words, the most different first
+    positions: tuple[str, ...]  # described, the most different first
 
 
 class Distinction(NamedTuple):

@@ -1,4 +1,4 @@
-"""The audit: it finds what is planted, stays quiet where nothing is, and never looks at test answers."""
+"""The audit: it finds what is planted and nothing else, and never reads test answers."""
 
 import json
 import os
