@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from accelerate.utils import set_seed
 
-from competition.contract.subject import FEW_ROWS, Subject, agree, fault_of_predictions, make_batches
+from competition.contract.subject import Subject, agree, agree_one_by_one, fault_of_predictions, make_batches
 from competition.training import checkpoint
 from competition.training.cross_validation import collapsed
 from competition.training.estimator_fold import fit_estimator
@@ -47,7 +47,7 @@ def check_fit(subject: Subject) -> str:
 def check_variation(subject: Subject) -> str:
     assert subject.challenge.train.target is not None
     if collapsed(subject.predictions, np.asarray(subject.challenge.train.target[subject.rows])):
-        return "all rows it was fitted to get one prediction. Likely: features that are never computed"
+        return "all rows get the same prediction. Likely: features that are never computed"
     return ""
 
 
@@ -62,11 +62,9 @@ def check_seed(subject: Subject) -> str:
 
 
 def check_row_independence(subject: Subject) -> str:
-    few = subject.rows[:FEW_ROWS]
-    singly = [np.asarray(subject.model.predict(_arrays(subject, row))) for row in few[:, None]]
-    one_by_one = subject.predictions.copy()
-    one_by_one[: len(few)] = np.concatenate(singly)
-    if not agree(subject.predictions, one_by_one):
+    rows = subject.few[:, None]
+    singly = [np.asarray(subject.model.predict(_arrays(subject, row))) for row in rows]
+    if not agree_one_by_one(subject.predictions, singly):
         return (
             "the prediction of a row depends on other rows in the batch. Likely: features scaled by "
             "statistics of the batch"

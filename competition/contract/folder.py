@@ -39,7 +39,7 @@ def check_config(subject: Subject) -> str:
     for name in names:
         near = get_close_matches(name, known, n=1, cutoff=0.85)
         if name not in known and near and near[0] not in names:
-            return f"Config.{name} is no field that the harness reads; did you mean {near[0]!r}?"
+            return f"Config.{name} is not a field that the harness reads; did you mean {near[0]!r}?"
     _require_same_from_toml(subject.config)
     return ""
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from competition.contract.subject import (
     Subject,
     agree,
+    agree_one_by_one,
     fault_of_predictions,
     inputs_of,
     make_batches,
@@ -140,9 +141,7 @@ def check_row_independence(subject: Subject) -> str:
             f"predictions of a single row have shape {singly[0].shape}; wanted {(1, subject.num_targets)}. "
             "Likely: a squeeze() without an axis"
         )
-    one_by_one = subject.predictions.copy()
-    one_by_one[: len(singly)] = np.concatenate(singly)
-    if not agree(subject.predictions, one_by_one):
+    if not agree_one_by_one(subject.predictions, singly):
         return (
             "the prediction of a row depends on other rows in the batch. Likely: batch statistics, as of "
             "batch_norm with training=True, or a mean or softmax over rows"

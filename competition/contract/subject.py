@@ -124,6 +124,13 @@ def agree(predictions: np.ndarray, others: np.ndarray) -> bool:
     return bool((np.abs(predictions - others) <= allowed).all())
 
 
+def agree_one_by_one(predictions: np.ndarray, singly: Sequence[np.ndarray]) -> bool:
+    """Return whether the first rows (N, T) agree with their predictions in batches of one [(1, T), ...]."""
+    one_by_one = predictions.copy()
+    one_by_one[: len(singly)] = np.concatenate(singly)
+    return agree(predictions, one_by_one)
+
+
 def describe_error(error: BaseException, folder: Path) -> str:
     """Describe an exception, with the line of the solution that it came from."""
     frames = traceback.extract_tb(error.__traceback__)

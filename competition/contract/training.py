@@ -123,7 +123,7 @@ def check_optimizer(subject: Subject) -> str:
         return f"the optimizer does not hold {name_few(missed)}. Likely: a parameter group was left out"
     twice = [name for key, name in wanted.items() if held.count(key) > 1]
     if twice:
-        return f"the optimizer holds {name_few(twice)} twice. Likely: overlapping groups, which step twice"
+        return f"the optimizer holds {name_few(twice)} twice. Likely: overlapping parameter groups"
     try:
         moved = _step(subject, optimizer, scheduler, list(wanted.values()))
     except (TypeError, ValueError) as error:
