@@ -19,16 +19,13 @@ from competition.auditing.checks import audit
 from competition.auditing.finding import FAIL
 from competition.auditing.report import print_json, print_table
 from competition.base.errors import exit_status
+from competition.base.parser import make_parser
 from competition.data.find import find_challenge
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m competition.audit",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("competition.audit", __doc__)
     add = parser.add_argument
     add("challenge", metavar="NAME|PATH")
     add("--folds", type=int, help="folds of the runs (default: 4, or as many as the rows declare)")

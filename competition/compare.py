@@ -21,6 +21,7 @@ from rich.table import Table
 
 from competition.base.errors import InputError, exit_status
 from competition.base.files import file_digest
+from competition.base.parser import make_parser
 from competition.data.challenge import Challenge, target_names
 from competition.data.find import find_challenge
 from competition.data.tokens import decode
@@ -86,11 +87,7 @@ def _sequences(challenge: Challenge, ids: pd.Index) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m competition.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("competition.compare", __doc__)
     add = parser.add_argument
     add("first", type=Path, metavar="A")
     add("second", type=Path, metavar="B")

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from competition.base.errors import InputError, exit_status
+from competition.base.parser import make_parser
 from competition.blending.blend import METHODS
 from competition.blending.members import Members, choose_files, read_members
 from competition.blending.moments import with_rank_mean
@@ -37,11 +38,7 @@ SHOWN_SIZES = 12
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; a user's mistake is one line on standard error and status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m competition.ensemble",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("competition.ensemble", __doc__)
     add = parser.add_argument
     add("challenge")
     add("--members", type=Path, nargs="+", default=[], metavar="CSV", help="submissions to blend")

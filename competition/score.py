@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from competition.base.errors import InputError, exit_status
+from competition.base.parser import make_parser
 from competition.board.score_table import score_table
 from competition.board.submit import publish
 from competition.data.challenge import Challenge, target_names, test_ids
@@ -35,11 +36,7 @@ PIPED_WIDTH = 160  # where there is no terminal
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score a file of predictions; a file that is refused gives the reasons and status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m competition.score",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("competition.score", __doc__)
     add = parser.add_argument
     add("file", type=Path)
     add("--challenge", metavar="NAME|PATH", help="default: the folder that the file is in")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from competition.base.errors import InputError, exit_status, resumable
+from competition.base.parser import make_parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,10 +21,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.prog = "python -m competition.tune"
+    parser = make_parser("competition.tune", __doc__)
     add = parser.add_argument
     add("solution", type=Path, help="a folder with a solution.py whose Config has a search")
     add(

@@ -1,12 +1,12 @@
 """Turn raw files into challenges: python -m data_prep PREPARER ..."""
 
-import argparse
 import ast
 import importlib
 import sys
 from pathlib import Path
 
 from competition.base.errors import exit_status, one_of
+from competition.base.parser import make_parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,11 +23,7 @@ def _prepare(name: str, arguments: list[str], known: dict[str, str]) -> None:
     if name not in known:
         raise one_of("preparer", name, sorted(known))
     module = importlib.import_module(f"data_prep.{name}")
-    parser = argparse.ArgumentParser(
-        prog=f"python -m data_prep {name}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser(f"data_prep {name}", module.__doc__)
     parser.add_argument("--output", type=Path, default=None, help="challenge folder (default: data/<name>)")
     parser.add_argument("--overwrite", action="store_true", help="replace a challenge that is there already")
     module.add_arguments(parser)

@@ -24,20 +24,18 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from competition.data.declaration import Declaration, Score, Target
-from competition.data.store import ArrayWriter, StoreWriter
+from competition.data.declaration import Declaration, Target
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.cell_arrays import Cell, read_cells
 from data_prep.reading.delimited import read_table, refuse, require_columns
-from data_prep.reading.files import open_bytes
-from data_prep.reading.letters import encode_line
 from data_prep.reading.numbers import Number, read_numbers
+from data_prep.reading.seq_data import LENGTH, Sequences
 from data_prep.standards.roadmap_marks import MARKS, NUM_BINS
+from data_prep.standards.subset_scores import scores_by_subset
 
-LENGTH = 10_000  # bases, the start site in their middle
-ORIGIN = LENGTH // 2
+ORIGIN = LENGTH // 2  # the start site is in the middle of a sequence
+METRICS = dict.fromkeys(("mse", "pearson", "spearman", "r2"), "")  # without a unit
 SUBSETS = ("unseen_genes", "unseen_cells", "both")
-BLOCK_SEQUENCES = 512
 
 Name = TypeVar("Name", int, str)
 
@@ -47,31 +45,6 @@ class Names(NamedTuple):
 
     genes: frozenset[int]
     cells: frozenset[str]
-
-
-class Sequences:
-    """The sequences of all genes, on disk: each is copied to a part of the challenge when a row needs it."""
-
-    def __init__(self, source: Path, scratch: Path) -> None:
-        self.source = source
-        self.number = write_tokens(source, scratch)
-        self.tokens = np.load(scratch, mmap_mode="r", allow_pickle=False)
-
-    def index(self, genes: np.ndarray, store: StoreWriter, stored: dict[int, int], where: str) -> np.ndarray:
-        """Return the number in the store of each gene's sequence, after adding those it does not have yet."""
-        missing = [gene for gene in genes.tolist() if gene not in self.number]
-        if missing:
-            raise InputError(
-                f"{where}: gene {missing[0]} has no sequence in {self.source}, nor have "
-                f"{len(missing) - 1} others; wanted one for every gene"
-            )
-        new = [gene for gene in genes.tolist() if gene not in stored]
-        for start in range(0, len(new), BLOCK_SEQUENCES):
-            block = new[start : start + BLOCK_SEQUENCES]
-            tokens = self.tokens[[self.number[gene] for gene in block]]
-            store.append_sequences(tokens, np.full(len(block), LENGTH))
-            stored.update(zip(block, range(len(stored), len(stored) + len(block)), strict=True))
-        return np.array([stored[gene] for gene in genes.tolist()])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,51 +94,18 @@ def check_options(options: argparse.Namespace) -> None:
 
 def declare(name: str) -> Declaration:
     """Return the declaration: the competition's mean squared error first."""
-    scores = []
-    for subset in ("all", *SUBSETS):
-        end = "" if subset == "all" else f"_{subset}"
-        scores += [
-            Score.of("mse", f"mse{end}", subset=subset),
-            Score.of("pearson", f"pearson{end}", subset=subset),
-            Score.of("spearman", f"spearman{end}", subset=subset),
-            Score.of("r2", f"r2{end}", subset=subset),
-        ]
     return Declaration(
         name=name,
         title="Expression from histone marks and DNA in unseen genes and cells",
         source="Roadmap Epigenomics, as handed out in the class competition cs1850",
         targets=(Target("expression"),),
-        scores=tuple(scores),
+        scores=tuple(scores_by_subset(METRICS, SUBSETS)),
         origin=ORIGIN,
         inputs={"histone": (len(MARKS), NUM_BINS)},
         subsets=dict.fromkeys(SUBSETS, "rows"),
         # Repeats such as Alu are in most windows of this length and would join all rows in one cluster.
         near_duplicates=False,
     )
-
-
-def write_tokens(source: Path, scratch: Path) -> dict[int, int]:
-    """Write the tokens of seq_data.csv to a file; return the row of each gene."""
-    number: dict[int, int] = {}
-    writer = ArrayWriter(scratch, np.uint8, (LENGTH,))
-    try:
-        with open_bytes(source) as file:
-            for line, text in enumerate(file, start=1):
-                where = f"{source}: line {line}"
-                gene, comma, sequence = text.rstrip(b"\r\n").partition(b",")
-                if not comma or not gene.strip().isdigit():
-                    raise InputError(
-                        f"{where} begins with {gene[:20].decode('latin-1')!r}; wanted gene id,sequence"
-                    )
-                if int(gene) in number:
-                    raise InputError(f"{where} has gene {int(gene)} again; wanted each gene once")
-                number[int(gene)] = line - 1
-                writer.append(encode_line(sequence, length=LENGTH, where=where)[None])
-    finally:
-        writer.close()
-    if not number:
-        raise InputError(f"{source} is empty; wanted lines of gene id,sequence")
-    return number
 
 
 def choose(path: Path, options: argparse.Namespace) -> Names | None:

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, Target
 from competition.data.tokens import decode, encode
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.delimited import read_table, require_columns
 from data_prep.reading.files import exists
 from data_prep.reading.numbers import Number, read_numbers
 from data_prep.reading.two_columns import read_two_columns
+from data_prep.standards.subset_scores import scores_by_subset
 from data_prep.standards.yeast_construct import UNIT
 
 MEDIA = ("complex", "defined")
@@ -65,22 +66,13 @@ def prepare(options: argparse.Namespace) -> None:
 
 def declare(name: str, subsets: list[str]) -> Declaration:
     """Return the declaration: the scores of the papers, over all test rows and by subset."""
-    scores = []
-    for subset in ("all", *subsets):
-        end = "" if subset == "all" else f"_{subset}"
-        scores += [
-            Score.of("pearson", f"pearson{end}", subset=subset),
-            Score.of("spearman", f"spearman{end}", subset=subset),
-            Score.of("r2", f"r2{end}", subset=subset),
-            Score.of("mse", f"mse{end}", unit="bins", subset=subset),
-        ]
     return Declaration(
         name=name,
         title="Yeast promoters of Vaishnav et al. 2022",
         source="Vaishnav et al., Nature 2022; Zenodo 4436477",
         licence="CC BY 4.0",
         targets=(Target("expression", UNIT),),
-        scores=tuple(scores),
+        scores=tuple(scores_by_subset({"pearson": "", "spearman": "", "r2": "", "mse": "bins"}, subsets)),
         subsets=dict.fromkeys(subsets, "rows"),
     )
 

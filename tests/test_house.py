@@ -30,8 +30,8 @@ KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", 
 # What a preparer needs of the harness: to build a challenge, and to say how well one could do on it.
 FOR_PREPARERS = {
     *(f"competition.data.{name}" for name in ("declaration", "writer", "hashing", "store", "tokens")),
-    *(f"competition.base.{name}" for name in ("errors", "files", "toml")), "competition.metrics.pearson",
-    "competition.metrics.registry", "competition.metrics.spearman",
+    *(f"competition.base.{name}" for name in ("errors", "files", "parser", "toml")),
+    "competition.metrics.pearson", "competition.metrics.registry", "competition.metrics.spearman",
 }  # fmt: skip
 FOR_SOLUTIONS = {"torch", "timm", "numpy", "scipy", "sklearn", "optuna", *sys.stdlib_module_names}
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
