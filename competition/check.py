@@ -33,16 +33,13 @@ def check(arguments: argparse.Namespace) -> int:
     """Print a line for each clause; return 1 where one fails."""
     # Imported here: torch takes seconds, and --help should not.
     from competition.contract.checks import check_clauses
-    from competition.data.find import find_challenge
     from competition.training.cross_validation import rows_per_fold
     from competition.training.processes import make_accelerator
-    from competition.training.recipe import Recipe
-    from competition.training.solution import configure, load_solution
+    from competition.training.solution import challenge_of, configure, load_solution
 
     solution = load_solution(arguments.solution)
     device = make_accelerator(arguments.device, "no").device
-    name = arguments.challenge or Recipe.of(solution.Config()).challenge
-    challenge = find_challenge(name, arguments.data)
+    challenge = challenge_of(solution, arguments.challenge, arguments.data)
     num_rows = rows_per_fold(len(challenge.train))
     config, _ = configure(solution, num_rows, settings=arguments.set, tuned_for=challenge.declaration.name)
     print(f"{solution.name} on {challenge.declaration.name}, {device}", flush=True)

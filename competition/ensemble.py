@@ -26,9 +26,8 @@ from competition.blending.blend import METHODS
 from competition.blending.members import Members, choose_files, read_members
 from competition.blending.moments import with_rank_mean
 from competition.blending.nested import BlendComparison, choose, compare_blends
-from competition.blending.submit import write_blend
+from competition.blending.submit import submit_blend
 from competition.board.score_table import score_table
-from competition.board.submit import publish
 from competition.data.find import find_challenge
 from competition.judging.bootstrap import Gain
 
@@ -70,8 +69,7 @@ def _run(options: argparse.Namespace) -> None:
     console.print(f"smallest within noise of the best ({best.method}): {smallest.method}")
     console.print(f"taken: {chosen.method}")
     nested = comparison.scorer.predict(chosen.lines)
-    path = write_blend(options.submissions / name, challenge, members, chosen, nested)
-    scored = publish(path, challenge)
+    path, _, scored = submit_blend(options.submissions, challenge, members, chosen, nested)
     if scored is not None:
         console.print(score_table(scored, challenge.declaration.scores, f"{path.stem} on {name}"))
     console.print(f"submission {path}", soft_wrap=True)

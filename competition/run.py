@@ -18,35 +18,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--challenge", help="name of a folder in --data, or a path; default: what the solution is built for")
     add("--folds", type=int, default=4, help="number of folds (default: %(default)s)")
     add("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
-    add(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="override a Config field; repeatable"
-    )
-    add(
-        "--published",
-        action="store_true",
-        help="take the published recipe as it is, whatever the data's size",
-    )
-    add(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="RUN",
-        help="go on with RUN, or with the newest unfinished run of the same command",
-    )
+    add("--set", action="append", default=[], metavar="NAME=VALUE",
+        help="override a Config field; repeatable")  # fmt: skip
+    add("--published", action="store_true",
+        help="take the published recipe as it is, whatever the data's size")  # fmt: skip
+    add("--resume", nargs="?", const="", metavar="RUN",
+        help="go on with RUN, or with the newest unfinished run of the same command")  # fmt: skip
     add("--run-id", help="name of the run folder (default: date, time and a hash)")
     add("--init", type=Path, metavar="RUN", help="start each fold from the weights of this run's same fold")
-    add(
-        "--exclude-homologs-of",
-        metavar="CHALLENGE",
-        help="train on no homolog of any row of this challenge, which a later run is to be scored on",
-    )
+    add("--exclude-homologs-of", metavar="CHALLENGE",
+        help="train on no homolog of any row of this challenge, on which a later run is scored")  # fmt: skip
     add("--device", choices=["auto", "cpu"], default="auto", help="auto takes the GPUs there are")
-    add(
-        "--precision",
-        choices=["auto", "no", "bf16", "fp16"],
-        default="auto",
-        help="auto: bf16 where it is fast",
-    )
+    add("--precision", choices=["auto", "no", "bf16", "fp16"], default="auto",
+        help="auto: bf16 where it is fast")  # fmt: skip
     add("--save-seconds", type=float, default=60, help="time between two saved states (default: %(default)s)")
     add("--no-check", action="store_true", help="skip the check of the solution's contract")
     add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")
@@ -60,23 +44,21 @@ def run(arguments: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, and --help should not.
     from competition.board.submit import submit
     from competition.contract.checks import require_contract
-    from competition.data.find import find_challenge
     from competition.data.folds import fold_table
     from competition.data.leaks import leaks
-    from competition.training import report, runs
+    from competition.training import report
     from competition.training.cross_validation import cross_validate, rows_per_fold, write_oof
     from competition.training.job import Job
     from competition.training.origins import find_origins
     from competition.training.processes import make_accelerator, on_main
-    from competition.training.recipe import Recipe
     from competition.training.record import finish
-    from competition.training.solution import configure, load_solution
+    from competition.training.runs import make_record, open_run
+    from competition.training.solution import challenge_of, configure, load_solution
 
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
     with accelerator.main_process_first():
-        name = arguments.challenge or Recipe.of(solution.Config()).challenge
-        opened = find_challenge(name, arguments.data)
+        opened = challenge_of(solution, arguments.challenge, arguments.data)
         folds = fold_table(opened.train, opened.declaration, arguments.folds, cache=opened.folder / "cache")
         warnings = leaks(opened, folds)
         origins = find_origins(
@@ -89,29 +71,25 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
-    record = runs.make_record(
+    record = make_record(
         solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
         fold_digest=folds.digest, warnings=warnings, **origins.record,
     )  # fmt: skip
-    parent = arguments.runs / opened.declaration.name / solution.name
-    names = {"resume": arguments.resume, "run_id": arguments.run_id}
-    with runs.open_run(parent, record, solution, accelerator, **names) as this:
-        if accelerator.is_main_process:
-            report.announce(record, changes, opened, this.folder)
+    asked = {"resume": arguments.resume, "run_id": arguments.run_id}
+    with open_run(arguments.runs, record, solution, accelerator, **asked) as folder:
         job = Job(
-            solution, opened, config, folds, this.folder, arguments.seed, accelerator, arguments.save_seconds,
+            solution, opened, config, folds, folder, arguments.seed, accelerator, arguments.save_seconds,
             init=arguments.init, excluded=origins.excluded,
         )  # fmt: skip
+        if accelerator.is_main_process:
+            report.announce(job, record, changes)
         predictions = cross_validate(job)
         if accelerator.is_main_process:
-            oof = write_oof(job, predictions)
-            path = arguments.submissions / opened.declaration.name / f"{solution.name}-{this.id}.csv"
-            manifest = report.make_manifest(record, this, opened, folds, predictions)
-            manifest = submit(path, opened, predictions.test, manifest)
-            written = path if opened.test is not None else path.with_suffix(".json")
-            finish(this.folder, written)
-            files = {"run": this.folder, "out-of-fold": oof, "submission": written}
-            report.show(manifest, predictions, files)
+            manifest = report.make_manifest(job, record, predictions)
+            files = {"run": folder, "out-of-fold": write_oof(job, predictions)}
+            submitted = submit(arguments.submissions, opened, predictions.test, manifest)
+            finish(folder, submitted.path)
+            report.show(submitted.manifest, predictions, files | {"submission": submitted.path})
     accelerator.end_training()
 
 

@@ -21,11 +21,11 @@ from rich.console import Console
 from competition.base.errors import InputError, exit_status
 from competition.base.parser import make_parser
 from competition.board.score_table import score_table
-from competition.board.submit import publish
+from competition.board.submit import submit
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.data.find import find_challenge
 from competition.judging.answers import count_private_evaluation, read_answers
-from competition.judging.external import digest_of, enter
+from competition.judging.external import digest_of, read_entry
 from competition.judging.formats import read_predictions
 from competition.judging.record import score_submission
 from competition.judging.scoring import USAGES, Scored, match, score_with_intervals
@@ -91,11 +91,11 @@ def _record(options: argparse.Namespace, challenge: Challenge) -> Scored:
     if options.team is None:
         _require_manifest(options.file)
         return score_submission(options.file, challenge)
-    path = enter(options.file, challenge, options.team, options.submissions)
-    scored = publish(path, challenge)
-    assert scored is not None  # the answers are here
-    print(f"submission {path}", file=sys.stderr if options.json else sys.stdout)
-    return scored
+    entry = read_entry(options.file, challenge, options.team, options.submissions)
+    submitted = submit(options.submissions, challenge, entry.predictions, entry.manifest)
+    assert submitted.scored is not None  # the answers are here
+    print(f"submission {submitted.path}", file=sys.stderr if options.json else sys.stdout)
+    return submitted.scored
 
 
 def _require_manifest(path: Path) -> None:

@@ -1,6 +1,10 @@
-"""What people see: progress of long work, and numbers in a form that is easily read."""
+"""What people see: progress of long work, their command, and numbers in a form that is easily read."""
 
+import os
+import shlex
+import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -24,6 +28,15 @@ def short(number: float) -> str:
             return f"{number:.3g}{unit}"
         number /= 1000
     return f"{number:.3g}G"
+
+
+def command_line() -> str:
+    """Return the command as a user would paste it."""
+    module = sys.modules["__main__"].__spec__
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    launcher = f"torchrun --nproc_per_node {os.environ.get('LOCAL_WORLD_SIZE')}" if several else "python"
+    program = f"{launcher} -m {module.name}" if module else Path(sys.argv[0]).name
+    return " ".join([program, *map(shlex.quote, sys.argv[1:])])
 
 
 LINE_SECONDS = 15.0  # between two lines where there is no terminal

@@ -1,4 +1,4 @@
-"""Write a blend as a submission, unless the same predictions are there already."""
+"""Submit a blend, unless the same predictions are there already."""
 
 import hashlib
 import json
@@ -8,20 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
+from competition.base.terminal import command_line
 from competition.blending.members import Members
 from competition.blending.nested import Blend
 from competition.blending.recipe import Member, Recipe, make_recipe
 from competition.board.board import read_board
-from competition.data.challenge import Challenge, target_names, test_ids
-from competition.judging.manifest import Manifest, declare
-from competition.judging.submission import read_submission, write_submission
-from competition.metrics.registry import score_all, score_folds
+from competition.board.submit import Submitted, submit, submit_again
+from competition.data.challenge import Challenge
+from competition.judging.manifest import Manifest, new_manifest
+from competition.judging.record import score_out_of_fold
+from competition.judging.submission import read_submission
 
 DIGITS = 1e-8  # relative: submissions of earlier versions hold nine digits
 
 
-def write_blend(folder: Path, challenge: Challenge, members: Members, blend: Blend, oof: np.ndarray) -> Path:
-    """Write the blend as a submission with a manifest, unless the same predictions were submitted before.
+def submit_blend(
+    submissions: Path, challenge: Challenge, members: Members, blend: Blend, oof: np.ndarray
+) -> Submitted:
+    """Submit the blend, unless the same predictions were submitted before.
 
     oof (N, T) are its predictions by nested folds.
     """
@@ -29,14 +33,11 @@ def write_blend(folder: Path, challenge: Challenge, members: Members, blend: Ble
     recipe = make_recipe(blend.method, blend.line, sources)
     used = [sources.index(member) for member in recipe.members]
     predictions = recipe(members.test[used])
-    before = _submitted(folder, challenge, members, predictions)
-    if before is not None:
-        print(f"{before} holds the same predictions already: no second submission is written")
-        return before
-    manifest = _manifest(challenge, members, recipe, used, oof)
-    path = folder / f"ensemble-{manifest.run}.csv"
-    write_submission(path, test_ids(challenge), predictions, target_names(challenge.declaration), manifest)
-    return path
+    before = _submitted(submissions / challenge.declaration.name, challenge, members, predictions)
+    if before is None:
+        return submit(submissions, challenge, predictions, _manifest(challenge, members, recipe, used, oof))
+    print(f"{before} holds the same predictions already: no second submission is written")
+    return submit_again(before, challenge)
 
 
 def _submitted(folder: Path, challenge: Challenge, members: Members, predictions: np.ndarray) -> Path | None:
@@ -54,25 +55,18 @@ def _submitted(folder: Path, challenge: Challenge, members: Members, predictions
 def _manifest(
     challenge: Challenge, members: Members, recipe: Recipe, used: Sequence[int], oof: np.ndarray
 ) -> Manifest:
-    from competition.training.runs import command_line  # torch takes seconds
-
-    stamp = datetime.now(UTC)
     config = recipe.to_config()
     salt = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:6]
     manifests = [members.manifests[number] for number in used]
-    return Manifest(
-        challenge=challenge.declaration.name,
-        challenge_digest=challenge.digest,
+    return new_manifest(
+        challenge,
         solution="ensemble",
-        run=f"{stamp:%Y%m%d-%H%M%S}-{salt}",
-        created=stamp.isoformat(timespec="seconds"),
+        run=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{salt}",
         kind="ensemble",
         train_digest=challenge.declaration.train_digest,
-        declared=declare(challenge.declaration),
         command=command_line(),
         config={**config},
-        oof=score_all(members.truth, oof),
-        fold_scores=score_folds(members.truth, oof, members.fold),
+        **score_out_of_fold(members.truth, oof, members.fold),
         num_parameters=sum(each.num_parameters or 0 for each in manifests),
         train_seconds=sum(each.train_seconds or 0 for each in manifests),
         fold_digest=manifests[0].fold_digest,

@@ -1,6 +1,8 @@
-"""Submit predictions: write them with their manifest, score them, put them on the board."""
+"""Submit predictions: score them, write them with their manifest, put them on the board."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,32 +10,44 @@ from competition.board.views import write_leaderboard
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.judging.answers import has_answers
 from competition.judging.manifest import Manifest, read_manifest, write_manifest
-from competition.judging.record import score_submission
+from competition.judging.record import score_submission, score_table
 from competition.judging.scoring import Scored
-from competition.judging.submission import write_submission
+from competition.judging.submission import prepare_submission, write_submission
 
 
-def submit(path: Path, challenge: Challenge, predictions: np.ndarray | None, manifest: Manifest) -> Manifest:
-    """Write predictions (N, T) as submissions/CHALLENGE/NAME.csv, score them, and return their manifest.
+class Submitted(NamedTuple):
+    """What was written."""
 
-    A challenge without a test set has no CSV: its manifest stands on the board with the out-of-fold score.
+    path: Path  # the CSV; the manifest where there are no test rows
+    manifest: Manifest
+    scored: Scored | None  # None where the answers are elsewhere, and where the predictions collapsed
+
+
+def submit(
+    submissions: Path, challenge: Challenge, predictions: np.ndarray | None, manifest: Manifest
+) -> Submitted:
+    """Score test predictions (N, T), write submissions/CHALLENGE/SOLUTION-RUN.csv, and renew the board.
+
+    A challenge without test rows has no predictions: its manifest is on the board with the out-of-fold score.
     """
-    if challenge.test is None:
-        write_manifest(path, manifest)
+    path = submissions / manifest.challenge / f"{manifest.solution}-{manifest.run}.csv"
+    scored = None
+    if predictions is None:
+        path = write_manifest(path, manifest)
     else:
-        assert predictions is not None
-        targets = target_names(challenge.declaration)
-        write_submission(path, test_ids(challenge), predictions, targets, manifest)
-    publish(path, challenge)
-    return read_manifest(path.with_suffix(".json"))
+        names = target_names(challenge.declaration)
+        submission = prepare_submission(path, test_ids(challenge), predictions, names, manifest)
+        manifest = submission.manifest
+        if has_answers(challenge) and not manifest.collapsed:
+            scored, fields = score_table(challenge, submission.frame, manifest.csv_sha256)
+            manifest = replace(manifest, **fields)
+        write_submission(submission._replace(manifest=manifest))
+    write_leaderboard(submissions)
+    return Submitted(path, manifest, scored)
 
 
-def publish(path: Path, challenge: Challenge) -> Scored | None:
-    """Score a submission that is written, where the answers are here, and renew the board.
-
-    None where the answers are elsewhere, or where the run collapsed and there is nothing to score.
-    """
-    collapsed = read_manifest(path.with_suffix(".json")).collapsed
-    scored = score_submission(path, challenge) if has_answers(challenge) and not collapsed else None
+def submit_again(path: Path, challenge: Challenge) -> Submitted:
+    """Score a submission that is written already, and renew the board."""
+    scored = score_submission(path, challenge) if has_answers(challenge) else None
     write_leaderboard(path.parents[1])
-    return scored
+    return Submitted(path, read_manifest(path.with_suffix(".json")), scored)

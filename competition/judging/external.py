@@ -4,20 +4,28 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from competition.base.errors import InputError
 from competition.base.files import file_digest
 from competition.data.challenge import Challenge, target_names, test_ids
-from competition.judging.manifest import Manifest, declare, read_manifest
-from competition.judging.submission import read_submission, to_csv, write_submission
+from competition.judging.manifest import Manifest, new_manifest, read_manifest
+from competition.judging.submission import read_submission, to_csv
 
 TEAM = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # names a file, and a row of the board
 
 
-def enter(path: Path, challenge: Challenge, team: str, submissions: Path) -> Path:
-    """Write predictions from outside as a submission of a team; return its CSV.
+class Entry(NamedTuple):
+    """What a team submits."""
+
+    predictions: np.ndarray  # (N, T)
+    manifest: Manifest
+
+
+def read_entry(path: Path, challenge: Challenge, team: str, submissions: Path) -> Entry:
+    """Read predictions from outside as a submission of a team.
 
     The same predictions again are the submission that is there. InputError lists what is wrong with them.
     """
@@ -28,21 +36,10 @@ def enter(path: Path, challenge: Challenge, team: str, submissions: Path) -> Pat
     digest = digest_of(predictions, challenge)
     for there in sorted((submissions / name).glob(f"{team}-*.csv")):
         if file_digest(there) == digest and _is_of(there, team, challenge):
-            return there
-    stamp = datetime.now(UTC)
-    manifest = Manifest(
-        challenge=name,
-        challenge_digest=challenge.digest,
-        solution=team,
-        run=f"{stamp:%Y%m%d-%H%M%S}-{digest[:6]}",
-        created=stamp.isoformat(timespec="seconds"),
-        declared=declare(challenge.declaration),
-        notes=f"from {path.name}, sha256 {file_digest(path)}",
-    )
-    written = submissions / name / f"{team}-{manifest.run}.csv"
-    targets = target_names(challenge.declaration)
-    write_submission(written, test_ids(challenge), predictions, targets, manifest)
-    return written
+            return Entry(predictions, read_manifest(there.with_suffix(".json")))
+    run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{digest[:6]}"
+    notes = f"from {path.name}, sha256 {file_digest(path)}"
+    return Entry(predictions, new_manifest(challenge, solution=team, run=run, notes=notes))
 
 
 def digest_of(predictions: np.ndarray, challenge: Challenge) -> str:

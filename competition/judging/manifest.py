@@ -6,12 +6,14 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from competition.base.errors import InputError, one_of
 from competition.base.files import locked, write_text
 from competition.base.typed import fits
+from competition.data.challenge import Challenge
 from competition.data.declaration import Declaration, Score
 
 SUBMISSION_KINDS = ("solution", "control", "ensemble")
@@ -86,6 +88,17 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.kind not in SUBMISSION_KINDS:
             raise one_of("kind", self.kind, list(SUBMISSION_KINDS))
+
+
+def new_manifest(challenge: Challenge, /, **values: Any) -> Manifest:
+    """Return the manifest of a submission to a challenge that is made now."""
+    known = {
+        "challenge": challenge.declaration.name,
+        "challenge_digest": challenge.digest,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "declared": declare(challenge.declaration),
+    }
+    return Manifest(**known | values)
 
 
 def declare(declaration: Declaration) -> Declared:
@@ -163,12 +176,13 @@ def _manifest_faults(document: Mapping[str, object]) -> list[str]:
     return faults
 
 
-def write_manifest(path: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest <path>.json of a run that has no test rows, and so no CSV."""
+def write_manifest(path: Path, manifest: Manifest) -> Path:
+    """Write the manifest <path>.json of a run that has no test rows, and so no CSV; return its path."""
+    file = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
-        write_text(path.with_suffix(".json"), to_json(manifest))
-    return manifest
+        write_text(file, to_json(manifest))
+    return file
 
 
 def update_manifest(path: Path, **changes: Any) -> Manifest:

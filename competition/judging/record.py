@@ -1,8 +1,10 @@
-"""Score a submission and keep the scores in its manifest."""
+"""The scores of a submission as its manifest holds them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from competition.base.errors import InputError
 from competition.base.files import file_digest
@@ -13,10 +15,11 @@ from competition.judging.manifest import declare, read_manifest, update_manifest
 from competition.judging.scoring import Scored, match, score_with_intervals
 from competition.judging.submission import read_checked
 from competition.judging.uncertainty import pack
+from competition.metrics.registry import fitting
 
 
 def score_submission(path: Path, challenge: Challenge) -> Scored:
-    """Score a submission and write the scores into its manifest; InputError where it is refused.
+    """Score a submission that is written and renew the scores in its manifest; InputError if it is refused.
 
     The declaration may have changed since the run (a title, a ceiling, a score), as long as the ids fit.
     """
@@ -27,17 +30,36 @@ def score_submission(path: Path, challenge: Challenge) -> Scored:
         raise InputError(
             f"{path} is of challenge {manifest.challenge!r}; wanted {challenge.declaration.name!r}"
         )
-    answers = read_answers(challenge)
-    scored = score_with_intervals(answers, match(answers, read_checked(path, challenge)))
-    primary = answers.declaration.primary.name
-    update_manifest(
-        path,
-        declared=declare(challenge.declaration),
-        answers_digest=answers.digest,
-        scores=scored.report.scores,
-        intervals=scored.intervals,
-        draws={usage: pack(each[primary][0]) for usage, each in scored.draws.items()},
-        controls=score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
-        private_evaluations=count_private_evaluation(challenge.folder, manifest.csv_sha256),
-    )
+    scored, fields = score_table(challenge, read_checked(path, challenge), manifest.csv_sha256)
+    update_manifest(path, **fields)
     return scored
+
+
+def score_table(
+    challenge: Challenge, predictions: pd.DataFrame, csv_sha256: str
+) -> tuple[Scored, dict[str, Any]]:
+    """Score the predictions of a CSV; return the scores, and the fields of a manifest that hold them."""
+    answers = read_answers(challenge)
+    scored = score_with_intervals(answers, match(answers, predictions))
+    primary = answers.declaration.primary.name
+    return scored, {
+        "declared": declare(challenge.declaration),
+        "answers_digest": answers.digest,
+        "scores": scored.report.scores,
+        "intervals": scored.intervals,
+        "draws": {usage: pack(each[primary][0]) for usage, each in scored.draws.items()},
+        "controls": score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
+        "private_evaluations": count_private_evaluation(challenge.folder, csv_sha256),
+    }
+
+
+def score_out_of_fold(truth: np.ndarray, predictions: np.ndarray, fold: np.ndarray) -> dict[str, Any]:
+    """Score out-of-fold predictions (N, T) by every metric that fits, as fields of a manifest."""
+    metrics = {name: metric.function for name, metric in fitting(truth).items()}
+    folds = [fold == number for number in range(int(fold.max()) + 1)]
+    return {
+        "oof": {name: score(truth, predictions) for name, score in metrics.items()},
+        "fold_scores": {
+            name: [score(truth[rows], predictions[rows]) for rows in folds] for name, score in metrics.items()
+        },
+    }

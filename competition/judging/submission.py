@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,14 +22,22 @@ FLAT = 1e-6
 NUM_EXAMPLES = 3
 
 
-def write_submission(
-    path: Path, ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str], manifest: Manifest
-) -> Manifest:
-    """Write <path>.csv and the manifest <path>.json beside it; return the manifest as it was written.
+class Submission(NamedTuple):
+    """What is to be written as <path>.csv and <path>.json."""
 
-    ids (N,) in the order of sample_submission.csv, predictions (N, T) finite. A prediction that does not vary
-    is written, but its manifest says that it collapsed. A submission is never replaced: InputError where the
-    file exists with other predictions; the same ones may be written again.
+    path: Path
+    frame: pd.DataFrame  # id, and a column for each target
+    text: str  # of the CSV
+    manifest: Manifest
+
+
+def prepare_submission(
+    path: Path, ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str], manifest: Manifest
+) -> Submission:
+    """Check predictions (N, T), and complete their manifest but for the scores.
+
+    ids (N,) are in the order of sample_submission.csv. Predictions that do not vary are no fault, but the
+    manifest says that they collapsed. InputError where some are not finite, or the file exists with others.
     """
     predictions = np.asarray(predictions)
     assert path.suffix == ".csv", path
@@ -43,14 +52,23 @@ def write_submission(
     digest = hashlib.sha256(text.encode()).hexdigest()
     flat = [fault for name in targets for fault in _flat_problems(name, frame[name].to_numpy())]
     collapsed = manifest.collapsed or "; ".join(flat) or None
-    manifest = replace(manifest, csv_sha256=digest, collapsed=collapsed)
+    _require_same(path, digest)
+    return Submission(path, frame, text, replace(manifest, csv_sha256=digest, collapsed=collapsed))
+
+
+def write_submission(submission: Submission) -> None:
+    """Write a submission, once: InputError where the file exists with other predictions."""
+    path = submission.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.parent):
-        if path.exists() and file_digest(path) != digest:
-            raise InputError(f"{path} exists already with other predictions; wanted a new name")
-        write_text(path, text)
-        write_text(path.with_suffix(".json"), to_json(manifest))
-    return manifest
+        _require_same(path, submission.manifest.csv_sha256)
+        write_text(path, submission.text)
+        write_text(path.with_suffix(".json"), to_json(submission.manifest))
+
+
+def _require_same(path: Path, digest: str) -> None:
+    if path.exists() and file_digest(path) != digest:
+        raise InputError(f"{path} exists already with other predictions; wanted a new name")
 
 
 def to_csv(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,53 +12,47 @@ from rich.table import Table
 
 from competition.base.files import file_digest
 from competition.base.terminal import duration
-from competition.data.challenge import Challenge
-from competition.data.folds import FoldTable
-from competition.judging.manifest import Manifest, declare
-from competition.metrics.registry import score_all, score_folds
+from competition.judging.manifest import Manifest, new_manifest
+from competition.judging.record import score_out_of_fold
 from competition.training.cross_validation import Predictions
+from competition.training.job import Job
 from competition.training.record import RunRecord
-from competition.training.runs import Run
 from competition.training.solution import describe
 
 SHOWN = ("pearson", "spearman", "mse", "r2")
 
 
-def announce(record: RunRecord, changes: Mapping[str, Any], opened: Challenge, folder: Path) -> None:
+def announce(job: Job, record: RunRecord, changes: Mapping[str, Any]) -> None:
     """Print what is about to run: data, recipe, machine and where the files go."""
+    opened = job.opened
     rows = f"{len(opened.train):,} training rows in {record.num_folds} folds"
     test = f", {len(opened.test):,} test rows" if opened.test is not None else ""
-    print(f"challenge  {opened.declaration.name}: {rows}{test}")
+    print(f"challenge  {record.challenge}: {rows}{test}")
     print(f"solution   {record.solution}: {describe(changes)}")
     print(f"machine    {record.device}, precision {record.precision}")
     for warning in record.warnings:
         print(f"warning    {warning}")
-    print(f"run        {folder}", flush=True)
+    print(f"run        {job.folder}", flush=True)
 
 
-def make_manifest(
-    record: RunRecord, run: Run, opened: Challenge, folds: FoldTable, predictions: Predictions
-) -> Manifest:
-    """Return what the board needs to know of a finished run; the test scores come later, from the scorer."""
-    target = np.asarray(opened.train.target)
+def make_manifest(job: Job, record: RunRecord, predictions: Predictions) -> Manifest:
+    """Return the manifest of a finished run, complete but for what its test predictions are and score."""
     reason = fault(predictions)
     seconds = sum(fold["train_seconds"] for fold in predictions.folds)
     names = {field.name for field in dataclasses.fields(Manifest)}
-    return Manifest(
+    return new_manifest(
+        job.opened,
         **{name: value for name, value in vars(record).items() if name in names},
-        run=run.id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        train_digest=opened.declaration.train_digest,
-        declared=declare(opened.declaration),
-        oof={} if reason else score_all(target, predictions.oof),
-        fold_scores={} if reason else score_folds(target, predictions.oof, folds.fold),
+        **{} if reason else score_out_of_fold(job.target, predictions.oof, job.folds.fold),
+        run=job.folder.name,
+        train_digest=job.opened.declaration.train_digest,
         collapsed=reason,
         num_parameters=predictions.folds[0]["num_parameters"],
         train_seconds=seconds,
         rows_per_second=sum(fold["rows_trained"] for fold in predictions.folds) / max(seconds, 1e-9),
         weights={
-            path.relative_to(run.folder).as_posix(): file_digest(path)
-            for path in sorted(run.folder.glob("fold*/weights.safetensors"))
+            path.relative_to(job.folder).as_posix(): file_digest(path)
+            for path in sorted(job.folder.glob("fold*/weights.safetensors"))
         },
     )
 

@@ -5,70 +5,53 @@ import hashlib
 import json
 import os
 import platform
-import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 
 from competition.base.errors import InputError, resumable
+from competition.base.terminal import command_line
 from competition.data.challenge import Challenge
-from competition.training.processes import device_name
+from competition.training.processes import device_name, share_object
 from competition.training.record import RECORD, RunRecord, is_finished, require_unfinished
 from competition.training.solution import Solution
 
 PACKAGES = (
-    "torch",
-    "numpy",
-    "pandas",
-    "scipy",
-    "scikit-learn",
-    "accelerate",
-    "optuna",
-    "timm",
-    "safetensors",
-)
-
-
-class Run(NamedTuple):
-    """A run: its folder is runs/<challenge>/<solution>/<id>."""
-
-    id: str
-    folder: Path
+    "torch", "numpy", "pandas", "scipy", "scikit-learn", "accelerate", "optuna", "timm", "safetensors",
+)  # fmt: skip
 
 
 @contextmanager
 def open_run(
-    parent: Path,
+    runs: Path,
     record: RunRecord,
     solution: Solution,
     accelerator: Accelerator,
     *,
-    resume: str | None = None,
-    run_id: str | None = None,
-) -> Iterator[Run]:
-    """Start a run, or resume one ("" is the newest unfinished); only one process at a time may hold it."""
-    found: list[str | None] = [None]
-    lock = None
+    resume: str | None,
+    run_id: str | None,
+) -> Iterator[Path]:
+    """Start a run in runs/CHALLENGE/SOLUTION/ID, or resume one ("" is the newest unfinished).
+
+    Only one process at a time, and those that it leads, may hold the folder.
+    """
+    parent, found = runs / record.challenge / record.solution, None
+    lock: AbstractContextManager[object] = nullcontext()
     if accelerator.is_main_process:
-        folder = start(parent, record, solution, run_id) if resume is None else find(parent, record, resume)
-        found, lock = [folder.name], lock_folder(folder)
-        require_unfinished(folder)
-    broadcast_object_list(found)
-    assert found[0] is not None
-    with resumable(f"{command_line()} --resume {found[0]}"):
-        yield Run(found[0], parent / found[0])
-    if lock is not None:
-        lock.close()
+        found = start(parent, record, solution, run_id) if resume is None else find(parent, record, resume)
+        lock = lock_folder(found)
+        require_unfinished(found)
+    folder: Path = share_object(found)
+    with lock, resumable(f"{command_line()} --resume {folder.name}"):
+        yield folder
 
 
 def make_record(
@@ -167,12 +150,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
-
-
-def command_line() -> str:
-    """Return the command as a user would paste it."""
-    module = sys.modules["__main__"].__spec__
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    launcher = f"torchrun --nproc_per_node {os.environ.get('LOCAL_WORLD_SIZE')}" if several else "python"
-    program = f"{launcher} -m {module.name}" if module else Path(sys.argv[0]).name
-    return " ".join([program, *map(shlex.quote, sys.argv[1:])])

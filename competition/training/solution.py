@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from competition.base.errors import InputError, one_of
+from competition.data.challenge import Challenge
 from competition.data.declaration import Declaration, Shapes
+from competition.data.find import find_challenge
 from competition.data.tokens import planes
 from competition.training.recipe import TOKENS, Recipe
 from competition.training.tuned import FILE, read_tuned
@@ -72,6 +74,11 @@ def load_solution(folder: Path) -> Solution:
     if (found["Model"] is None) == (found["Estimator"] is None):
         raise InputError(f"{folder}/solution.py must define either Model or Estimator")
     return Solution(folder.resolve().name, folder.resolve(), **found)
+
+
+def challenge_of(solution: Solution, name: str | None, data: Path) -> Challenge:
+    """Open the challenge of this name, or the one that the solution is built for."""
+    return find_challenge(name or Recipe.of(solution.Config()).challenge, data)
 
 
 def _import(folder: Path) -> types.ModuleType:

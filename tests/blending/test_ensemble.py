@@ -37,7 +37,7 @@ from competition.data.writer import create_challenge
 from competition.ensemble import main
 from competition.judging.bootstrap import draw_counts, resample
 from competition.judging.manifest import Manifest, declare, read_manifest, update_manifest
-from competition.judging.submission import write_submission
+from competition.judging.submission import prepare_submission, write_submission
 from competition.metrics.registry import METRICS
 
 NUM_ROWS = 600
@@ -388,7 +388,8 @@ def test_members_are_the_best_out_of_fold_whatever_they_score_on_the_test_rows(
             scores={} if private is None else {"private": {"main": private}},
         )  # fmt: skip
         path, ids = tmp_path / f"submissions/toy/{name}-run.csv", opened.test.rows["id"]
-        write_submission(path, ids, rng.normal(size=(len(ids), 1)), ["expression"], manifest)
+        values = rng.normal(size=(len(ids), 1))
+        write_submission(prepare_submission(path, ids, values, ["expression"], manifest))
     chosen = choose_files(opened, tmp_path / "submissions", [], 3)
     assert [path.name for path in chosen] == [f"{name}-run.csv" for name in order]
     assert choose_files(opened, tmp_path / "submissions", [], 1) == chosen[:1]

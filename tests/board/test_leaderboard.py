@@ -24,7 +24,7 @@ from competition.board.remarks import caption, notes
 from competition.board.views import cells, headings, to_csv, to_markdown, to_table, write_leaderboard
 from competition.data.declaration import Declaration, Score, Target
 from competition.judging.manifest import Manifest, declare, to_json, update_manifest, write_manifest
-from competition.judging.submission import write_submission
+from competition.judging.submission import prepare_submission, write_submission
 from competition.judging.uncertainty import pack
 from competition.leaderboard import main
 
@@ -60,7 +60,8 @@ def column(board: Board, name: str) -> list[str]:
 def submit(folder: Path, solution: str, value: float | None, **fields: object) -> Path:
     path = folder / "toy" / f"{solution}.csv"
     predictions = np.random.default_rng(len(solution)).normal(size=(5, 1))
-    write_submission(path, list("abcde"), predictions, ["expression"], manifest(solution, value, **fields))
+    described = manifest(solution, value, **fields)
+    write_submission(prepare_submission(path, list("abcde"), predictions, ["expression"], described))
     return path
 
 

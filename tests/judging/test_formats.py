@@ -25,6 +25,7 @@ from competition.judging.submission import (
     align,
     check_submission,
     export,
+    prepare_submission,
     read_submission,
     write_submission,
 )
@@ -62,7 +63,7 @@ def test_what_is_written_and_exported_is_read_back_to_the_last_bit(folder, toy, 
     path = folder / "a.csv"
     path.unlink(missing_ok=True)
     manifest = Manifest("toy", toy.digest, "small", "one", "2030-01-01")
-    write_submission(path, IDS, values, ["expression"], manifest)
+    write_submission(prepare_submission(path, IDS, values, ["expression"], manifest))
     for form in FORMS:
         other = folder / form
         other.write_text(export(path, toy, form))

@@ -27,7 +27,12 @@ from competition.judging.manifest import (
 )
 from competition.judging.record import score_submission
 from competition.judging.scoring import score
-from competition.judging.submission import check_submission, read_submission, write_submission
+from competition.judging.submission import (
+    check_submission,
+    prepare_submission,
+    read_submission,
+    write_submission,
+)
 from competition.submission import main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -70,7 +75,9 @@ def manifest(**fields: object) -> Manifest:
 
 def write(path: Path, predictions: np.ndarray | None = None, **fields: object) -> Manifest:
     predictions = predict() if predictions is None else predictions
-    return write_submission(path, IDS, predictions, ["expression"], manifest(**fields))
+    submission = prepare_submission(path, IDS, predictions, ["expression"], manifest(**fields))
+    write_submission(submission)
+    return submission.manifest
 
 
 # Writing
@@ -83,7 +90,7 @@ def test_a_submission_reads_back_to_the_same_float32_bits(tmp_path, toy):
 
 def test_a_submission_of_several_targets_reads_back(tmp_path):
     opened = build(tmp_path / "toy", "yeast", "human")
-    write_submission(tmp_path / "a.csv", IDS, predict(2), ["yeast", "human"], manifest())
+    write_submission(prepare_submission(tmp_path / "a.csv", IDS, predict(2), ["yeast", "human"], manifest()))
     np.testing.assert_array_equal(read_submission(tmp_path / "a.csv", opened).astype("f4"), predict(2))
 
 
@@ -132,16 +139,17 @@ import sys, numpy as np
 from pathlib import Path
 from competition.base.errors import InputError
 from competition.judging.manifest import Manifest
-from competition.judging.submission import write_submission
+from competition.judging.submission import prepare_submission, write_submission
 me, folder = int(sys.argv[1]), Path(sys.argv[2])
 ids, predictions = [str(i) for i in range(500)], np.random.default_rng(me).normal(size=(500, 1))
 for turn in range(10):
     manifest = Manifest("toy", "d", f"writer{me}", str(turn), "2030-01-01")
-    write_submission(folder / f"{me}-{turn}.csv", ids, predictions, ["expression"], manifest)
-    try:
-        write_submission(folder / f"shared-{turn}.csv", ids, predictions, ["expression"], manifest)
-    except InputError:
-        pass
+    for name in (me, "shared"):
+        try:
+            path = folder / f"{name}-{turn}.csv"
+            write_submission(prepare_submission(path, ids, predictions, ["expression"], manifest))
+        except InputError:
+            assert name == "shared"
 """
 
 
