@@ -15,14 +15,13 @@ from accelerate import Accelerator
 
 from competition.base.errors import InputError
 from competition.data.challenge import Challenge
-from competition.data.find import find_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.leaks import leaks
-from competition.training.cross_validation import run_fold
+from competition.training.cross_validation import rows_per_fold, run_fold
 from competition.training.job import Job
-from competition.training.recipe import Recipe
 from competition.training.solution import (
     Solution,
+    challenge_of,
     coerce,
     configure,
     load_solution,
@@ -95,14 +94,14 @@ def prepare(
 ) -> TuningTask:
     """Open the challenge, assign num_folds search folds and a hold-out, and configure the defaults."""
     with accelerator.main_process_first():
-        name = challenge_name or Recipe.of(solution.Config()).challenge
-        challenge = find_challenge(name, data)._replace(test=None)  # tuning has no use for test rows
+        challenge = challenge_of(solution, challenge_name, data)
+        challenge = challenge._replace(test=None)  # tuning has no use for test rows
         require_folds(challenge, num_folds)
         cache = challenge.folder / "cache"
         folds = fold_table(challenge.train, challenge.declaration, num_folds + 1, cache=cache)
     for warning in leaks(challenge, folds) if accelerator.is_main_process else ():
         print(f"warning    {warning}")
-    num_rows = len(challenge.train) * (num_folds - 1) // (num_folds + 1)
+    num_rows = rows_per_fold(int((folds.fold < num_folds).sum()), num_folds)  # but for the hold-out
     defaults, _ = configure(solution, num_rows, settings=settings, tuned_for=None)
     fixed = {name: coerce(solution.Config, name, value) for name, value in map(parse_setting, settings)}
     runs = runs / challenge.declaration.name / solution.name

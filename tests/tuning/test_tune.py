@@ -163,6 +163,24 @@ def test_the_search_never_sees_the_hold_out(home, monkeypatch):
     assert searched and all((excluded == (folds == 4)).all() for excluded, folds in searched)
 
 
+def test_the_defaults_are_adapted_to_the_rows_that_a_trial_trains_on(home, monkeypatch):
+    source = home / "toy" / "solution.py"
+    adapt = "    def adapt(self, num_rows):\n        return replace(self, other=str(num_rows))\n"
+    text = source.read_text().replace("    @classmethod\n", f"{adapt}\n    @classmethod\n")
+    source.write_text(text.replace("import dataclass\n", "import dataclass, replace\n"))
+    counts, real = [], task.run_fold
+
+    def spy(job, fold):
+        real(job, fold)
+        record = json.loads((job.fold_folder(fold) / "fold.json").read_text())
+        counts.append((record["train_rows"], int(job.config.other)))
+
+    monkeypatch.setattr(task, "run_fold", spy)
+    program.main(arguments(home, "--trials", "1"))
+    assert len({told for _, told in counts}) == 1
+    assert abs(np.mean([trained for trained, _ in counts]) - counts[0][1]) < 1
+
+
 def test_going_on_adds_only_the_trials_that_are_missing(home):
     program.main(arguments(home, "--trials", "4"))
     before = [trial.values for trial in study_of(home).trials]
