@@ -549,7 +549,7 @@ def exact_values(path: Path) -> pd.Series:
     return pd.read_csv(path, dtype=str).set_index("id")["expression"].map(float)
 
 
-def test_a_submission_is_exported_for_other_judges_with_its_values(home, tmp_path):
+def test_an_exported_submission_has_its_values(home, tmp_path):
     run(home, "one")
     values = exact_values(home / "submissions" / "toy" / "small-one.csv")
     for form in ("kaggle", "dream-json", "dream-tsv"):

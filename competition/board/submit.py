@@ -39,8 +39,8 @@ def submit(
         submission = prepare_submission(path, test_ids(challenge), predictions, names, manifest)
         manifest = submission.manifest
         if has_answers(challenge) and not manifest.collapsed:
-            scored, fields = score_table(challenge, submission.frame, manifest.csv_sha256)
-            manifest = replace(manifest, **fields)
+            scored, record = score_table(challenge, submission.frame, manifest.csv_sha256)
+            manifest = replace(manifest, **record)
         write_submission(submission._replace(manifest=manifest))
     write_leaderboard(submissions)
     return Submitted(path, manifest, scored)

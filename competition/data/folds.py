@@ -114,7 +114,7 @@ def _smallest(values: np.ndarray, family: np.ndarray) -> np.ndarray:
     return smallest
 
 
-def inner_split(key: np.ndarray, *, fold: int, fraction: float, seed: int) -> np.ndarray:
+def validation_mask(key: np.ndarray, *, fold: int, fraction: float, seed: int) -> np.ndarray:
     """Choose whole groups of training rows to hold out for early stopping: a mask (N,).
 
     About fraction of the rows, by a hash of (seed, fold, group); InputError where there is a single group.

@@ -1,7 +1,7 @@
 """The scores of a submission as its manifest holds them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,18 @@ from competition.judging.manifest import declare, read_manifest, update_manifest
 from competition.judging.scoring import Scored, match, score_with_intervals
 from competition.judging.submission import read_checked
 from competition.judging.uncertainty import pack
-from competition.metrics.registry import fitting
+
+
+class ScoreRecord(TypedDict):
+    """The fields of a manifest that hold its scores."""
+
+    declared: dict[str, Any]
+    answers_digest: str
+    scores: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, list[float]]]
+    draws: dict[str, str]
+    controls: dict[str, dict[str, dict[str, float]]]
+    private_evaluations: int
 
 
 def score_submission(path: Path, challenge: Challenge) -> Scored:
@@ -30,15 +41,15 @@ def score_submission(path: Path, challenge: Challenge) -> Scored:
         raise InputError(
             f"{path} is of challenge {manifest.challenge!r}; wanted {challenge.declaration.name!r}"
         )
-    scored, fields = score_table(challenge, read_checked(path, challenge), manifest.csv_sha256)
-    update_manifest(path, **fields)
+    scored, record = score_table(challenge, read_checked(path, challenge), manifest.csv_sha256)
+    update_manifest(path, **record)
     return scored
 
 
 def score_table(
     challenge: Challenge, predictions: pd.DataFrame, csv_sha256: str
-) -> tuple[Scored, dict[str, Any]]:
-    """Score the predictions of a CSV; return the scores, and the fields of a manifest that hold them."""
+) -> tuple[Scored, ScoreRecord]:
+    """Score the predictions of a CSV; return the scores, and what its manifest keeps of them."""
     answers = read_answers(challenge)
     scored = score_with_intervals(answers, match(answers, predictions))
     primary = answers.declaration.primary.name
@@ -50,16 +61,4 @@ def score_table(
         "draws": {usage: pack(each[primary][0]) for usage, each in scored.draws.items()},
         "controls": score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
         "private_evaluations": count_private_evaluation(challenge.folder, csv_sha256),
-    }
-
-
-def score_out_of_fold(truth: np.ndarray, predictions: np.ndarray, fold: np.ndarray) -> dict[str, Any]:
-    """Score out-of-fold predictions (N, T) by every metric that fits, as fields of a manifest."""
-    metrics = {name: metric.function for name, metric in fitting(truth).items()}
-    folds = [fold == number for number in range(int(fold.max()) + 1)]
-    return {
-        "oof": {name: score(truth, predictions) for name, score in metrics.items()},
-        "fold_scores": {
-            name: [score(truth[rows], predictions[rows]) for rows in folds] for name, score in metrics.items()
-        },
     }

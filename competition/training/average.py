@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Average:
-    """Average the parameters and buffers of a module over its steps; young weights are forgotten faster.
+    """Average the parameters and buffers of a module over its steps; the decay rises from 0.1 to its limit.
 
     timm's ModelEmaV3 gives the same bits, but moves a weight that has two names twice a step, and copies the
     module, which torch refuses where a weight is computed from others (torch.nn.utils.weight_norm).

@@ -13,7 +13,7 @@ from rich.table import Table
 from competition.base.files import file_digest
 from competition.base.terminal import duration
 from competition.judging.manifest import Manifest, new_manifest
-from competition.judging.record import score_out_of_fold
+from competition.metrics.registry import score_all, score_folds
 from competition.training.cross_validation import Predictions
 from competition.training.job import Job
 from competition.training.record import RunRecord
@@ -43,7 +43,8 @@ def make_manifest(job: Job, record: RunRecord, predictions: Predictions) -> Mani
     return new_manifest(
         job.opened,
         **{name: value for name, value in vars(record).items() if name in names},
-        **{} if reason else score_out_of_fold(job.target, predictions.oof, job.folds.fold),
+        oof={} if reason else score_all(job.target, predictions.oof),
+        fold_scores={} if reason else score_folds(job.target, predictions.oof, job.folds.fold),
         run=job.folder.name,
         train_digest=job.opened.declaration.train_digest,
         collapsed=reason,

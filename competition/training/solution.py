@@ -189,5 +189,5 @@ def _fit_one(value: Any, kinds: Sequence[Any]) -> Any:
 
 
 def describe(changes: Mapping[str, Any]) -> str:
-    """Spell the settings that differ from the published ones in one line."""
+    """Format the settings that differ from the published ones as one line."""
     return ", ".join(f"{name}={value}" for name, value in changes.items()) or "as published"

@@ -26,7 +26,7 @@ def write_tuned(folder: Path, challenge: str, changes: Mapping[str, Any], note: 
     """Write the fields tuned for a challenge and where they come from; other challenges keep theirs."""
     path = folder / FILE
     tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    spelled = {name: "none" if value is None else value for name, value in changes.items()}
-    tables[challenge] = {ORIGIN: note, **spelled}
+    written = {name: "none" if value is None else value for name, value in changes.items()}
+    tables[challenge] = {ORIGIN: note, **written}
     write_text(path, toml.dumps(tables))
     return path

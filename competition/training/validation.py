@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from competition.data.folds import inner_split
+from competition.data.folds import validation_mask
 from competition.metrics.metric import UndefinedMetric
 from competition.metrics.registry import METRICS
 from competition.training.job import Job
@@ -31,7 +31,7 @@ def validation_split(job: Job, fold: int, train_rows: np.ndarray) -> Validation 
     """Hold out some groups of the training rows for early stopping, where the recipe wants it."""
     if job.recipe.patience is None:
         return None
-    mask = inner_split(job.folds.key[train_rows], fold=fold, fraction=FRACTION, seed=job.seed)
+    mask = validation_mask(job.folds.key[train_rows], fold=fold, fraction=FRACTION, seed=job.seed)
     metric = METRICS[job.recipe.stop_metric or job.opened.declaration.primary.metric]
     higher = metric.direction == "maximize"
 

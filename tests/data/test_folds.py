@@ -13,7 +13,7 @@ from competition.data.challenge import open_challenge
 from competition.data.cores import Sequences
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.flanks import constant_flanks
-from competition.data.folds import fold_table, inner_split
+from competition.data.folds import fold_table, validation_mask
 from competition.data.groups import homology_clusters
 from competition.data.tokens import encode, reverse_complement
 from competition.data.writer import create_challenge
@@ -102,17 +102,17 @@ def test_folds_that_cannot_be_had_are_refused(tmp_path, num_folds, columns, word
     assert all(word in str(error.value) for word in words)
 
 
-def test_an_inner_split_holds_out_whole_groups_and_differs_by_fold():
+def test_a_validation_split_holds_out_whole_groups_and_differs_by_fold():
     key = np.repeat(np.random.default_rng(0).integers(0, 2**63, 500).astype(np.uint64), 4)
-    one, two = (inner_split(key, fold=fold, fraction=0.1, seed=0) for fold in (0, 1))
+    one, two = (validation_mask(key, fold=fold, fraction=0.1, seed=0) for fold in (0, 1))
     assert abs(one.mean() - 0.1) < 0.01
     assert not np.intersect1d(key[one], key[~one]).size
     assert (one != two).any()
 
 
-def test_an_inner_split_needs_two_groups():
+def test_a_validation_split_needs_two_groups():
     with pytest.raises(InputError, match="at least two groups"):
-        inner_split(np.zeros(10, dtype=np.uint64), fold=0, fraction=0.1, seed=0)
+        validation_mask(np.zeros(10, dtype=np.uint64), fold=0, fraction=0.1, seed=0)
 
 
 def test_groups_of_large_tables_are_kept_and_a_damaged_file_is_not_trusted(tmp_path, monkeypatch):

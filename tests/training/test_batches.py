@@ -59,8 +59,8 @@ def flipped(window: str) -> str:
     return "".join(PAIR.get(base, " ") for base in reversed(window))
 
 
-def spell(window: torch.Tensor) -> list[str]:
-    """Spell tokens with padding as blanks."""
+def as_text(window: torch.Tensor) -> list[str]:
+    """Write tokens as letters, padding as blanks."""
     return ["".join((LETTERS + " ")[token] for token in row) for row in window.tolist()]
 
 
@@ -86,11 +86,11 @@ def test_windows_agree_with_cutting_by_hand(sequences, left, right, origin, star
     def shown(row: int, move: int) -> str:
         return by_hand(sequences[index[row]], first + move, width, left, right)
 
-    assert spell(batches.window(rows)) == [shown(row, 0) for row in rows]
+    assert as_text(batches.window(rows)) == [shown(row, 0) for row in rows]
     moved = [shown(row, move) for row, move, _ in drawn]
-    assert spell(batches.window(rows, offset=offset)) == moved
+    assert as_text(batches.window(rows, offset=offset)) == moved
     turned = [flipped(window) if flip else window for window, flip in zip(moved, strand, strict=True)]
-    assert spell(batches.window(rows, offset=offset, strand=strand)) == turned
+    assert as_text(batches.window(rows, offset=offset, strand=strand)) == turned
 
 
 @pytest.mark.parametrize("encoding", ["acgt", "acgtn", "iupac"])
