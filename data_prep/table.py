@@ -27,6 +27,7 @@ from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import encode
 from competition.data.writer import ChallengeWriter, create_challenge
+from competition.metrics.registry import METRICS
 from data_prep.reading.columns import (
     Columns,
     answers_of,
@@ -41,6 +42,7 @@ from data_prep.reading.delimited import read_pieces, refuse
 from data_prep.reading.numbers import parse_number, read_input, read_numbers, read_weights
 
 SPECIAL = ("id", "group", "fold", "usage")
+FIRST = ("pearson", "spearman", "mse", "r2", "pearson_r2", "mae")  # the order of the scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,15 +124,9 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: Sequence[str]) -> Declaration:
-    """Return the declaration: the usual scores, and Pearson by subset."""
-    scores = [
-        Score.of("pearson"),
-        Score.of("spearman"),
-        Score.of("mse", unit=options.unit),
-        Score.of("r2"),
-        Score.of("pearson_r2"),
-        Score.of("mae", unit=options.unit),
-    ]
+    """Return the declaration: a score for each metric of numbers, and Pearson by subset."""
+    metrics = [*FIRST, *(name for name in METRICS if name not in FIRST and not METRICS[name].of_labels)]
+    scores = [Score.of(metric, unit=options.unit) for metric in metrics]
     scores += [Score.of("pearson", f"pearson_{s}", subset=s) for s in subsets]
     names = [score.name for score in scores]
     if options.rank_by not in names:

@@ -118,6 +118,25 @@ def test_the_tutorial_on_an_assay_runs_and_a_split_by_row_fails_its_audit(tmp_pa
     assert (tmp_path / "my_library.html").exists()
 
 
+def test_the_metric_and_the_preparer_that_contributing_shows_work_as_written(tmp_path):
+    metric, preparer = blocks(REPOSITORY / "CONTRIBUTING.md", "python")
+    for package in ("competition", "data_prep"):
+        shutil.copytree(REPOSITORY / package, tmp_path / package)
+    (tmp_path / "competition" / "metrics" / "huber.py").write_text(metric)
+    (tmp_path / "data_prep" / "lines.py").write_text(preparer)
+    rows = "".join(f"{base * 40}\t{value}\n" for value, base in enumerate("ACGT"))
+    (tmp_path / "rows.tsv").write_text(rows)
+    table = rows.replace("\n", "\ttrain\n") + rows.replace("\n", "\tprivate\n")
+    (tmp_path / "table.tsv").write_text("sequence\texpression\tusage\n" + table)
+    shell("python -m data_prep lines rows.tsv rows.tsv", tmp_path)
+    shell("python -m data_prep table table.tsv --rank-by huber", tmp_path)
+    pearson, huber = (
+        shell(f"python -m competition.score rows.tsv --challenge {name} --usage private", tmp_path)
+        for name in ("lines", "table")
+    )
+    assert re.search(r"pearson +higher +1\.0", pearson) and re.search(r"huber +lower +0\.0", huber)
+
+
 # Links, options and figures.
 
 

@@ -22,9 +22,9 @@ from .layers import (
 NUM_STAGES = 4
 STRIDE = 2 ** (NUM_STAGES - 1)  # bases that become one token of the transformer
 # How adapt reduces the recipe, measured on 3,000 random yeast promoters; see README.
-MANY_ROWS = 1_000_000  # from which on the recipe is as published
+MANY_ROWS = 1_000_000  # with as many or more, the recipe is as published
 STEPS_PER_EPOCH, MIN_STEPS, MIN_BATCH = 100, 165, 32
-FEW_ROWS_WARM_UP, FEW_ROWS_INITIAL_RATE = 0.1, 3e-4  # hundreds of steps allow no long, slow warm-up
+FEW_ROWS_WARM_UP, FEW_ROWS_INITIAL_RATE = 0.1, 3e-4  # hundreds of steps are too few for a long, slow warm-up
 
 
 @dataclass(frozen=True)

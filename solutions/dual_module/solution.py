@@ -64,7 +64,7 @@ class Config:
 
     @classmethod
     def experiment(cls, number: int) -> "Config":
-        """Return the paper's experiment 1 to 6 or 8, the final one; README says what of it is ours."""
+        """Return the paper's experiment 1 to 6 or 8, the final one; README lists our assumptions."""
         three = {
             "histone_filters": (50, 50, 50), "histone_kernels": (10, 5, 3), "histone_dilations": (1, 3, 2),
             "histone_pools": (5, 3, 3), "module_dense": None, "module_dropout": 0.0,
@@ -168,7 +168,7 @@ class Side(nn.Module):
         self.size = config.module_dense or channels * width
 
     def forward(self, x: Tensor) -> Tensor:
-        # Channels last: convolutions are twice as fast on a processor.
+        # Channels last: convolutions are twice as fast on a CPU.
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)  # (B, C, 1, W)
         x = self.dropout(self.convolutions(x).flatten(1))
         return x if self.dense is None else functional.leaky_relu(self.dense(x), self.slope)

@@ -27,7 +27,7 @@ def relative_features(num_tokens: int, num_features: int) -> Tensor:
 
 
 def _exponential(size: Tensor, num_bases: int, num_tokens: int) -> Tensor:
-    """Halve from 1 on; half-lives from 8 tokens to T: for fewer than 8 tokens they shrink, as published."""
+    """Return 2^(-|d| / half-life) for half-lives from 8 tokens to T: decreasing if T < 8, as published."""
     powers = torch.linspace(math.log2(SHORTEST_HALF_LIFE), math.log2(num_tokens), num_bases).double()
     return torch.exp2(-size / torch.exp2(powers))
 

@@ -13,7 +13,7 @@ SMALL = 5_000  # genes; the published recipe was for 18,000
 
 @dataclass(frozen=True)
 class Config:
-    """Hold the published values by default; see README for the source and for what it leaves open."""
+    """Hold the published values by default; see README for the source and the choices it leaves open."""
 
     challenge: str = "genes"
     window: tuple[int, int] = (-70_000, 25_000)  # around the TSS; also (-20000, 20000) and (-7000, 3500)
@@ -55,7 +55,7 @@ class Config:
 
     @property
     def final_width(self) -> int:
-        """Positions that all pools leave of the window."""
+        """The number of positions after all pools."""
         width = self.window[1] - self.window[0]
         for pool in self.pool_sizes:
             width //= pool

@@ -23,7 +23,7 @@ class Config:
 
     @classmethod
     def search(cls, trial):
-        """Draw what tuning may change from an Optuna trial; all else keeps its default."""
+        """Draw from an Optuna trial what tuning may change; all else keeps its default."""
         return cls(
             filters=trial.suggest_int("filters", 64, 256, step=64),
             kernel=trial.suggest_int("kernel", 5, 15, step=2),

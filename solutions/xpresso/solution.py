@@ -26,7 +26,7 @@ class Config:
     epochs: int = 100
     patience: int | None = 7
     stop_metric: str | None = "mse"  # what early stopping watches, whatever the challenge scores
-    restarts: int = 10  # networks per fold, of which the best on the validation split is kept
+    restarts: int = 10  # networks per fold; the best one on the validation split is used
 
     filters: tuple[int, ...] = (128, 32)
     kernels: tuple[int, ...] = (6, 9)
@@ -159,7 +159,7 @@ class Model(nn.Module):
 
 
 def pooled_length(width: int, pools: tuple[int, ...]) -> int:
-    """Return the positions that pooling leaves of a window; an incomplete last pool is dropped."""
+    """Return the number of positions of a window after pooling; an incomplete last pool is dropped."""
     for pool in pools:
         width //= pool
     return width
