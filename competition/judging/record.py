@@ -1,7 +1,7 @@
 """The scores of a submission as its manifest holds them."""
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from competition.base.files import file_digest
 from competition.data.challenge import Challenge
 from competition.judging.answers import count_private_evaluation, read_answers
 from competition.judging.controls import score_controls
-from competition.judging.manifest import declare, read_manifest, update_manifest
+from competition.judging.manifest import Declared, declare, read_manifest, update_manifest
 from competition.judging.scoring import Scored, match, score_with_intervals
 from competition.judging.submission import read_checked
 from competition.judging.uncertainty import pack
@@ -20,7 +20,7 @@ from competition.judging.uncertainty import pack
 class ScoreRecord(TypedDict):
     """The fields of a manifest that hold its scores."""
 
-    declared: dict[str, Any]
+    declared: Declared
     answers_digest: str
     scores: dict[str, dict[str, float]]
     intervals: dict[str, dict[str, list[float]]]
