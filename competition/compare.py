@@ -2,10 +2,10 @@
 
     python -m competition.compare submissions/promoters/a.csv submissions/promoters/b.csv
 
-The difference of every score is B minus A, turned so that more is better for B, with the interval of 1,000
-resamples that both see. Files may be submissions or anything else that competition.score takes. Answers are
-the public ones, where there are some; to compare by private ones (--usage private or all) is a private-set
-evaluation of either file, and counted. The truth of a private row is never shown.
+The difference of every score is positive where B is better; its interval is by 1,000 resamples, the same for
+both. Files may be submissions or anything else that competition.score takes. Answers are the public ones,
+where there are some; comparing by private ones (--usage private or all) counts as a private-set evaluation of
+each file. The truth of a private row is never shown.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> None:
     console.print(f"{challenge.declaration.name}, {usage} answers")
     if usage != "public" and has["private"]:
         evaluations = max([count_private_evaluation(challenge.folder, file_digest(path)) for path in paths])
-        console.print(f"counted as private-set evaluations, of which there were {evaluations:,} by now")
+        console.print(f"counted as private-set evaluations: {evaluations:,} so far")
     console.print(_gains(lines))
     for note in notes(answers, usage):
         console.print(f"- {note}")

@@ -4,10 +4,10 @@
     python -m competition.ensemble promoters --members submissions/promoters/a.csv submissions/promoters/b.csv
 
 Every way of weighting is scored by nested folds: the rows of a fold are blended by the weights that the other
-folds choose. What it gains over the best member and over the plain mean is shown with the interval of 1,000
-resamples, and so is how few members do as well as the best blend. Of all ways and numbers of members the best
-one that is significantly better than the plain mean is taken, else the plain mean (--take chooses otherwise).
-The result is a submission like any other; `python -m competition.submission verify` makes it again.
+folds choose. The gains over the best member and over the plain mean are shown with the interval of 1,000
+resamples, and so are the fewest members that do as well as the best blend. Of all ways and numbers of members
+the best one that is significantly better than the plain mean is taken, else the plain mean (--take chooses
+another). The result is a submission like any other; `python -m competition.submission verify` makes it again.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("challenge")
     add("--members", type=Path, nargs="+", default=[], metavar="CSV", help="submissions to blend")
-    add("--top", type=int, default=5, help="or the so many best out of fold (default: %(default)s)")
+    add("--top", type=int, default=5, metavar="N", help="or the N best out of fold (default: %(default)s)")
     add("--take", choices=("auto", "smallest", *METHODS), default="auto",
         help="which blend becomes the submission (default: %(default)s)")  # fmt: skip
     add("--data", type=Path, default=Path("data"), help="folder of challenges (default: %(default)s)")

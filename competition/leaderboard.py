@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m competition.leaderboard", description=main.__doc__)
     parser.add_argument("challenge", nargs="?", help="default: all of them")
     parser.add_argument("--submissions", type=Path, default=Path("submissions"))
-    parser.add_argument("--write", action="store_true", help=f"write {FILE} as well")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write one page with all of it as well")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write plain numbers for programs as well")
+    parser.add_argument("--write", action="store_true", help=f"also write {FILE}")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write all boards as one HTML page")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write all entries with every digit")
     return exit_status(_show, parser.parse_args(arguments))
 
 

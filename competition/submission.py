@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", type=Path)
     parser.add_argument("--challenge", metavar="NAME|PATH", help="default: the folder that the file is in")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of challenges")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs, to verify")
-    parser.add_argument("--to", choices=FORMS, default=FORMS[0], help="form to export (default: %(default)s)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs, for verify")
+    parser.add_argument("--to", choices=FORMS, default=FORMS[0], help="export format (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="file to export to (default: standard output)")
     return exit_status(_act, parser.parse_args(arguments))
 

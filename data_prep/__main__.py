@@ -31,7 +31,7 @@ def _prepare(name: str, arguments: list[str], known: dict[str, str]) -> None:
 
 
 def preparers() -> dict[str, str]:
-    """Return the modules here that define prepare, and the first line of what they say of themselves."""
+    """Return the modules here that define prepare, and the first line of their docstrings."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def usage(known: dict[str, str]) -> str:
     """Return the help text: a line for each preparer."""
     lines = [f"  {name:<14} {text}" for name, text in known.items()]
     head = "usage: python -m data_prep PREPARER ...\n\nEach turns raw files into a challenge folder:\n\n"
-    return head + "\n".join(lines) + "\n\npython -m data_prep PREPARER --help says what each wants."
+    return head + "\n".join(lines) + "\n\npython -m data_prep PREPARER --help shows its options."
 
 
 if __name__ == "__main__":

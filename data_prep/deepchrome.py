@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
     add = parser.add_argument
     add("paths", type=Path, nargs="+", help="the folder of all cells, one cell's folder, or files")
-    add("--cell", action="append", metavar="NAME", help="take this cell only; repeatable (default: all)")
+    add("--cell", action="append", metavar="NAME", help="cell to include; repeatable (default: all)")
     add("--name", default="deepchrome", help="name of the challenge (default: %(default)s)")
 
 
@@ -76,7 +76,7 @@ def declare(name: str, parts: list[Part]) -> Declaration:
 
 
 def choose_cells(parts: list[Part], cells: list[str] | None) -> list[Part]:
-    """Return the parts of the cells that are wanted."""
+    """Return the parts of the chosen cells."""
     known = sorted({part.cell for part in parts})
     for cell in cells or []:
         if cell not in known:
@@ -105,7 +105,7 @@ def write(writer: ChallengeWriter, genes: Genes, cell: str) -> pd.DataFrame:
 
 
 def add_sequence(store: StoreWriter) -> None:
-    """Give a store its one sequence: a store holds sequences, these files none, so all rows share one N."""
+    """Give a store its one sequence: these files have none, so all rows share a single N."""
     if store.num_rows == 0:
         store.append_sequences(*encode(["N"]))
 

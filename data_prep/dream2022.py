@@ -2,9 +2,8 @@
 
 The folder holds train_sequences.txt, test_sequences.txt, plasmid.json, test_subset_ids/ and, if you
 have them, public_leaderboard_ids/ and filtered_test_data_with_MAUDE_expression.txt; each may be gzipped
-(Zenodo 10633252). Rows without an answer are not scored.
-The file of all answers is matched by sequence, in any order, and must agree with that of the public
-leaderboard.
+(Zenodo 10633252). Rows without an answer are not scored. The file of all answers is matched by sequence, in
+any order, and must agree with that of the public leaderboard.
 
     python -m data_prep dream2022 download/
     python -m data_prep dream2022 download/ --train train_small.tsv.gz --name dream2022_small
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
     add = parser.add_argument
     add("folder", type=Path, help="the official download")
-    add("--train", type=Path, help="other training file: sequence TAB value, with or without a header")
+    add("--train", type=Path, help="another training file: sequence TAB value, with or without a header")
     add("--name", default="dream2022", help="name of the challenge (default: %(default)s)")
 
 
@@ -131,7 +130,7 @@ def read_answers(folder: Path, sequences: list[str]) -> pd.DataFrame:
     """Return what is known of the test rows; public are those of the public leaderboard.
 
     Where the organisers' file of all answers is here, it is the truth of every row: values of two
-    measurements, on two scales perhaps, cannot be scored together, nor paired.
+    measurements, perhaps on two scales, can be neither scored together nor paired.
     """
     values, public = np.full(len(sequences), np.nan), np.zeros(len(sequences), dtype=bool)
     rows, known = np.empty(0, dtype=np.int64), np.empty(0)
@@ -182,7 +181,7 @@ def _read_truth(path: Path, sequences: list[str]) -> np.ndarray:
 def _check_agreement(values: np.ndarray, known: np.ndarray, path: Path) -> None:
     """Compare answers with those of the public leaderboard, (M,) each, by correlation: units may differ.
 
-    InputError where they disagree: the two would not speak of the same promoters.
+    InputError where they disagree: the two would describe different promoters.
     """
     if len(known) < 2 or np.ptp(known) == 0 or np.ptp(values) == 0:
         return
@@ -199,7 +198,7 @@ def _check_rows(rows: np.ndarray, count: int, path: Path) -> None:
 
 
 def read_subsets(folder: Path, sequences: list[str]) -> pd.DataFrame:
-    """Return the official subsets; what the files repeat is taken once, as the official scorer does."""
+    """Return the official subsets; repeated rows count once, as for the official scorer."""
     parts = []
     for subset, kind in kinds(SUBSETS).items():
         path = folder / "test_subset_ids" / f"{FILE_STEMS.get(subset, subset)}_seqs.csv"
@@ -219,7 +218,7 @@ def read_subsets(folder: Path, sequences: list[str]) -> pd.DataFrame:
 def _check_positions(
     table: pd.DataFrame, position: str, sequence: str, sequences: list[str], path: Path
 ) -> None:
-    """Make sure that a subset file speaks of these test rows, by comparing the sequences it quotes."""
+    """Check that a subset file describes these test rows, by the sequences it lists."""
     require_columns((position, sequence), table.columns, path)
     rows = table[position].to_numpy()
     _check_rows(rows, len(sequences), path)

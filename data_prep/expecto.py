@@ -8,7 +8,7 @@ in ExPecto's resources; the genome is hg19. The windows of ExpResNet, one tissue
 
 Positions in geneanno.csv are taken to be 1-based. A gene on the minus strand is reverse-complemented, so
 that upstream is left and its start site stands at the challenge's origin as on the plus strand; a window that
-sticks out of its chromosome is filled with N. The target is ln(x + 0.0001). A chromosome is a group and so
+extends beyond its chromosome is filled with N. The target is ln(x + 0.0001). A chromosome is a group and so
 stays in one fold. --expression takes a GTEx .gct file instead, joined by gene id without its version.
 """
 
@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
     add = parser.add_argument
     add("folder", type=Path, help="holds geneanno.csv and geneanno.exp.csv")
-    add("--genome", type=Path, required=True, help="FASTA: plain, or packed by bgzip")
-    add("--expression", type=Path, help="other file of expression: CSV like geneanno.exp.csv, or .gct(.gz)")
+    add("--genome", type=Path, required=True, help="FASTA, plain or compressed by bgzip")
+    add("--expression", type=Path, help="another expression table: CSV like geneanno.exp.csv, or .gct(.gz)")
     add("--tissue", action="append", metavar="COLUMN", help="tissue to predict; repeatable (default: all)")
     add("--window", type=int, nargs=2, default=[-70_000, 25_000], metavar=("START", "STOP"),
         help="bases kept, counted from the start site (default: -70000 25000)")  # fmt: skip
@@ -156,7 +156,7 @@ def _without_version(ids: pd.Series) -> pd.Series:
 
 
 def check_places(genes: pd.DataFrame, genome: Genome, path: Path, tss: str) -> None:
-    """Make sure that every start site is a base of the genome."""
+    """Check that every start site is a base of the genome."""
     for line, gene in zip(genes.index, genes.itertuples(), strict=True):
         where = f"{path}: line {line} ({gene.id})"
         length = genome.lengths.get(gene.seqnames)
@@ -174,7 +174,7 @@ def check_places(genes: pd.DataFrame, genome: Genome, path: Path, tss: str) -> N
 
 
 def check_split(genes: pd.DataFrame, names: list[str], test: np.ndarray) -> None:
-    """Make sure that every test chromosome has genes, and that some are left for training."""
+    """Check that every test chromosome has genes, and that some are left for training."""
     for name in names:
         if name not in set(genes.seqnames):
             raise one_of("test chromosome", name, sorted(set(genes.seqnames)))

@@ -91,7 +91,7 @@ def draw_blocks(count: int, *, seed: int, part: str, chromosomes: tuple[str, ...
     """Yield genes of one part with their features, labels and chromosomes."""
     genes = draw_genes(count, left=LEFT, right=RIGHT, seed=seed, purpose=f"{part} genes")
     for number, each in enumerate(genes):
-        rng = generator(seed, f"{part} messengers", number)
+        rng = generator(seed, f"{part} messengers", number)  # a key of the draws: a new one changes them
         keep = len(each.tokens)
         half_life = rng.standard_normal((BLOCK_GENES, len(FEATURES)))[:keep]
         isochore = (each.gc - MEAN_GC) / GC_SPREAD

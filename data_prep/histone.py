@@ -22,9 +22,9 @@ from data_prep.simulation.thermodynamics import DECIMALS
 from data_prep.standards.roadmap_marks import MARKS, NUM_BINS
 
 HALF = 5_000  # bases before the TSS, and from it on
-NUM_CELLS, NUM_NEW_CELLS = 4, 2  # seen in training; met in the test set alone
+NUM_CELLS, NUM_NEW_CELLS = 4, 2  # in training; in the test set alone
 NUM_TRAIN, NUM_NEW_GENES = 800, 100
-MEAN_ACTIVITY = 2.3  # at which the marks stand halfway
+MEAN_ACTIVITY = 2.3  # at which the marks are half-maximal
 CELL_SPREAD = 0.45  # of a cell type's own part of a gene's activity
 STABILITY = 0.6  # effect of the stability's z-score
 STABLE_REGION = (750, 2_000)  # bases from the TSS whose GC content encodes the stability; nothing acts there

@@ -10,8 +10,8 @@ around the start site.
 
 The inputs are histone (5, 100) and the sequence, of which one is stored for each gene; the target is
 expression. The test rows are those of eval.npz, with --answers (CSV: id,expression) or without any. As their
-answers were never given out, --hold-out-genes and --hold-out-cells choose genes and cells of train.npz at
-random instead: rows of either are test rows, as in the competition. A gene stays in one fold in all cells.
+answers were never released, --hold-out-genes and --hold-out-cells draw genes and cells of train.npz instead:
+rows of either are test rows, as in the competition. A gene stays in one fold in all cells.
 """
 
 import argparse
@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", type=Path, help="holds train.npz, seq_data.csv and, for its test rows, eval.npz")
     add("--answers", type=Path, help="CSV of eval.npz's expression: id,expression")
-    add("--hold-out-genes", type=int, default=0, metavar="N", help="test on N genes of train.npz")
-    add("--hold-out-cells", type=int, default=0, metavar="N", help="test on N cells of train.npz")
-    add("--seed", type=int, default=0, help="of what is held out (default: %(default)s)")
+    add("--hold-out-genes", type=int, default=0, metavar="N", help="test on N random genes of train.npz")
+    add("--hold-out-cells", type=int, default=0, metavar="N", help="test on N random cells of train.npz")
+    add("--seed", type=int, default=0, help="seed of that draw (default: %(default)s)")
     add("--name", default="histone_dna", help="name of the challenge (default: %(default)s)")
 
 
@@ -149,7 +149,7 @@ def _filter(cells: Iterator[Cell], held: Names, *, is_held: bool) -> Iterator[Ce
 
 
 def write_train(writer: ChallengeWriter, cells: Iterator[Cell], sequences: Sequences) -> Names:
-    """Write the training rows; return the genes and the cells that they show."""
+    """Write the training rows; return their genes and cells."""
     stored: dict[int, int] = {}
     names = set()
     for cell in cells:
@@ -167,7 +167,7 @@ def write_train(writer: ChallengeWriter, cells: Iterator[Cell], sequences: Seque
 def write_test(
     writer: ChallengeWriter, cells: Iterator[Cell], sequences: Sequences, seen: Names
 ) -> pd.DataFrame:
-    """Write the test rows; return their answers, and whether training rows show their gene and cell."""
+    """Write the test rows; return their answers, and whether training rows have their gene and cell."""
     stored: dict[int, int] = {}
     answers = []
     for cell in cells:

@@ -1,20 +1,20 @@
 """Human or mouse mRNA levels from promoter and half-life features: Xpresso's .h5 files or its source table.
 
 Given the folder of train.h5, valid.h5 and test.h5 (data (n, 8), promoter (n, 20000, 4), label and geneName):
-train and valid are for training, test holds the private test rows, all values as they are. Reading them needs
-h5py. Or given the table they were made of, plain or gzipped, which needs nothing:
+train and valid are for training, test holds the private test rows, all values unchanged. Reading them needs
+h5py. Or given their source table, plain or gzipped:
 
     python -m data_prep xpresso pM10Kb_1KTest/
     python -m data_prep xpresso Roadmap_FantomAnnotations.InputData.pM10Kb.txt.gz --test-genes 1000 --seed 1
 
-From the table, log10(x + 0.1) is taken of the expression, the four lengths and the exon density, and then the
-z-score of all nine columns. Two things are our own choice: mean and standard deviation are of the training
-rows alone (Xpresso's are of all), and the test genes are drawn by --seed (so they are not those of test.h5).
-The means and deviations are written into the challenge's public/README.md. Histone genes, which Xpresso
-drops, are kept, as the table does not mark them.
+From the table, expression, the four lengths and the exon density become log10(x + 0.1), and then all nine
+columns z-scores. Two things differ from Xpresso: means and standard deviations are those of the training rows
+(Xpresso's are of all rows), and the test genes are drawn by --seed (they are not those of test.h5). The means
+and deviations are written into the challenge's public/README.md. Histone genes, which Xpresso drops, are
+kept, as the table does not mark them.
 
 The inputs are half_life (8,) and the sequence, 20,000 bases with the start site at the origin 10,000: Xpresso
-looks at the window (-7000, 3500). A gene is a group; paralogs may be in training and test rows.
+reads the window (-7000, 3500). A gene is a group; paralogs may be in training and test rows.
 """
 
 import argparse
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
     add = parser.add_argument
     add("path", type=Path, help="folder of train.h5, valid.h5 and test.h5, or the source table")
-    add("--test-genes", type=int, default=1_000, help="of the table: test rows (default: %(default)s)")
-    add("--seed", type=int, default=1, help="of the table: draws the test genes (default: %(default)s)")
+    add("--test-genes", type=int, default=1_000, help="genes of the table to test on (default: %(default)s)")
+    add("--seed", type=int, default=1, help="seed of that draw (default: %(default)s)")
     add("--name", default="xpresso", help="name of the challenge (default: %(default)s)")
 
 

@@ -154,5 +154,5 @@ def test_public_answers_are_compared_by_unless_private_ones_are_asked_for_which_
     assert listed == set(answers.ids[is_public])
     for number, (files, usage) in enumerate([((a, b), "private"), ((b, a), "all"), ((c, c), "all")]):
         wanted = 2 if number < 2 else 3  # the same predictions tell nothing new
-        assert f"private-set evaluations, of which there were {wanted} by" in run(*files, "--usage", usage)
+        assert f"counted as private-set evaluations: {wanted} so far" in run(*files, "--usage", usage)
         assert len(log.read_text().splitlines()) == wanted

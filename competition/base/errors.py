@@ -1,4 +1,4 @@
-"""The one error a user can cause, an interrupt, and how a program tells of them."""
+"""A user's mistake, an interrupt, and the status that a program ends with."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
-        self.command = ""  # that goes on with what was interrupted; see resumable
+        self.command = ""  # that resumes the work; see resumable
 
 
 def exit_status(
@@ -46,7 +46,7 @@ def exit_status(
             print(f"error: {error}", file=sys.stderr)
             return 2
         except Interrupted as interrupt:
-            if os.environ.get("RANK", "0") == "0":  # of several processes the first speaks
+            if os.environ.get("RANK", "0") == "0":  # of several processes only the first prints
                 how = f"; go on with: {interrupt.command}" if interrupt.command else ""
                 print(f"interrupted by {signal.Signals(interrupt.number).name}{how}", file=sys.stderr)
             return 128 + interrupt.number
@@ -66,7 +66,7 @@ def end_process(status: int) -> NoReturn:
 
 @contextmanager
 def resumable(command: str) -> Iterator[None]:
-    """Have whoever interrupts what is inside told the command that goes on with it."""
+    """Name the command that resumes the work inside, should that be interrupted."""
     try:
         yield
     except Interrupted as interrupt:
@@ -99,7 +99,7 @@ def _signals_raised() -> Iterator[None]:
 
 
 def one_of(name: str, got: str, wanted: list[str]) -> InputError:
-    """Word the error for an unknown name, with the nearest known one as a suggestion."""
+    """Return the error for an unknown name, with the nearest known one as a suggestion."""
     from difflib import get_close_matches
 
     near = get_close_matches(got, wanted, n=1)

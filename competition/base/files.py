@@ -1,4 +1,4 @@
-"""Write files whole or not at all, hash them, and hold a folder against other processes."""
+"""Write files atomically, hash them, and lock a folder."""
 
 import fcntl
 import hashlib
@@ -16,7 +16,7 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder against every other process that asks the same; leaves no file behind."""
+    """Lock a folder: a second process that does so waits. Leaves no file behind."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -26,7 +26,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
+    """Write a text file atomically: a reader sees the old one or the new one, never a part."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:

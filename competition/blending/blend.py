@@ -1,4 +1,4 @@
-"""Ways to weigh the members of a blend: by out-of-fold predictions alone, from second moments."""
+"""Ways to weight the members of a blend: by out-of-fold predictions alone, from second moments."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from scipy.optimize import nnls
 from competition.blending.moments import Moments
 
 MAX_STEPS = 100  # of hill climbing
-GAIN = 1e-6  # a step must bring so much
+GAIN = 1e-6  # least that a step must add to the correlation
 
 
 class Line(NamedTuple):
@@ -36,14 +36,14 @@ def mean_weights(covariance: np.ndarray) -> np.ndarray:
 
 
 def rank_mean(covariance: np.ndarray) -> np.ndarray:
-    """Return weights (M + 1,) of the rank mean, in units of the truth; the mean's where it tells nothing."""
+    """Return weights (M + 1,) of the rank mean, in units of the truth; the mean's if it does not predict."""
     if covariance[-2, -1] <= 0:
         return mean_weights(covariance)
     return _calibrated(np.eye(len(covariance) - 1)[-1], covariance)
 
 
 def _calibrated(weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return weights (M + 1,) stretched so that the squared error is least."""
+    """Return weights (M + 1,) scaled so that the squared error is least."""
     along, spread = weights @ covariance[:-1, -1], weights @ covariance[:-1, :-1] @ weights
     return weights * (along / spread) if along > 0 and spread > 0 else weights
 
@@ -72,7 +72,7 @@ def hill_climb(covariance: np.ndarray) -> np.ndarray:
 
 
 def of_size(size: int, method: "Method", covariance: np.ndarray) -> np.ndarray:
-    """Return a method's weights (M + 1,) of so many members, each in turn what helps the mean most."""
+    """Return a method's weights (M + 1,) of this many members, added in turn by what helps the mean most."""
     taken = [choice for choice, _ in _greedy(covariance, replace=False)[:size]]
     columns = [*taken, len(covariance) - 2, len(covariance) - 1]
     weights = np.zeros(len(covariance) - 1)
@@ -125,7 +125,7 @@ def nested_lines(moments: Moments, method: Method) -> list[Line]:
 
 
 def error_correlation(moments: Moments) -> np.ndarray:
-    """Return how the errors of the members (M, M) go together: 1 is the same mistake."""
+    """Return the correlation of the members' errors (M, M)."""
     covariance = moments.sums().covariance()
     toward, truth = covariance[:-2, -1], covariance[-1, -1]
     errors = covariance[:-2, :-2] - toward[:, None] - toward + truth

@@ -30,7 +30,7 @@ class NestedScore(NamedTuple):
 
 
 class NestedScorer:
-    """Scores blends fold by fold: by moments where the metric is made of them, by the rows otherwise."""
+    """Score blends fold by fold: from moments where the metric has a form in them, else from the rows."""
 
     def __init__(
         self,

@@ -70,7 +70,7 @@ class Recipe(NamedTuple):
 def make_recipe(method: str, line: Line, members: Sequence[Member]) -> Recipe:
     """Return the recipe of a line over members, without those that it does not use.
 
-    They stand in the order of their names, so that their order on the command line changes nothing.
+    They are sorted by name, so that their order on the command line changes nothing.
     """
     *weights, of_ranks = line.weights.tolist()
     used = sorted((m, weight) for m, weight in zip(members, weights, strict=True) if weight or of_ranks)

@@ -1,4 +1,4 @@
-"""The board of a challenge: a view over the manifests in submissions/, never a second truth."""
+"""The board of a challenge, made from the manifests in submissions/ and nothing else."""
 
 import itertools
 import math
@@ -40,9 +40,9 @@ class Board:
     direction: str
     tie_break: str  # name of the score that orders a tier; empty where the primary one does
     ceiling: float | None
-    controls: dict[str, float | None]  # name -> value: what knows nothing of the sequences
+    controls: dict[str, float | None]  # name -> value; they ignore the sequences
     rows: tuple[Row, ...]
-    broken: tuple[str, ...]  # files that are no part of the board, and why
+    broken: tuple[str, ...]  # files that are left out, and why
     tie_bayes_factor: float | None = None  # under it two tie; None: where the difference's interval holds 0
 
 

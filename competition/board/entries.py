@@ -1,4 +1,4 @@
-"""What a board says, line by line, as typed values: every view formats these and nothing else."""
+"""The lines of a board as typed values, which all views format."""
 
 import statistics
 from collections import Counter

@@ -180,6 +180,6 @@ def _interval(entry: Entry, scale: tuple[float, float]) -> str:
 
 
 def _detail(entry: Entry, column: Column) -> str:
-    """Name and format what unfolds; what has a column where there is room is left out there."""
+    """Format a detail under an entry; a wide screen, which has a column for it, leaves it out."""
     shown = ' class="shown"' if column.field in WIDE else ""
     return f"<div{shown}><dt>{escape(column.heading)}</dt><dd>{escape(format_cell(entry, column))}</dd></div>"

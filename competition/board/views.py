@@ -1,4 +1,4 @@
-"""A board for a terminal, as Markdown and as CSV: how its typed values are formatted."""
+"""Format a board for a terminal, as Markdown and as CSV."""
 
 import csv
 import io
@@ -106,7 +106,7 @@ def format_cell(entry: Entry, column: Column) -> str:
 
 
 def place(entry: Entry) -> str:
-    """Say what stands where a tier would be."""
+    """Return what the tier's column shows of an entry without a tier."""
     if entry.collapsed:
         return "collapsed"
     return {"solution": NONE, "ceiling": ""}.get(entry.kind, entry.kind)

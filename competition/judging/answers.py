@@ -48,7 +48,7 @@ class Answers:
 def count_private_evaluation(folder: Path, digest: str) -> int:
     """Count a private-set evaluation of the predictions of this sha256; return how many there were, with it.
 
-    The same predictions again tell nothing new and are not counted twice.
+    The same predictions again are not counted twice.
     """
     path = folder / "private" / "evaluations.log"
     with locked(path.parent):
@@ -60,7 +60,7 @@ def count_private_evaluation(folder: Path, digest: str) -> int:
 
 
 def has_answers(challenge: Challenge) -> bool:
-    """Say whether the answers are here: whoever only competes may not have them."""
+    """Say whether the answers are here: a participant may not have them."""
     return (challenge.folder / "private" / "answers.csv").exists()
 
 
@@ -94,7 +94,7 @@ def _require_answers(folder: Path, name: str) -> None:
     if not (folder / "private" / "answers.csv").exists():
         raise InputError(
             f"the answers of challenge {name!r} are not in {folder / 'private'}: only the organiser scores; "
-            f"`python -m competition.submission check FILE --challenge {name}` tells whether a file is right"
+            f"`python -m competition.submission check FILE --challenge {name}` checks a file"
         )
 
 

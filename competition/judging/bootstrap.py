@@ -62,16 +62,16 @@ def interval(draws: np.ndarray) -> tuple[float, float]:
 
 
 def bayes_factor(gains: np.ndarray) -> float:
-    """Return how many resamples are won for each that is lost, by gains (R,); a draw is half of each."""
-    draws = 0.5 * (gains == 0).sum()
-    wins, losses = (gains > 0).sum() + draws, (gains < 0).sum() + draws
+    """Return how many resamples are won for each that is lost, by gains (R,); a tie is half of each."""
+    ties = 0.5 * (gains == 0).sum()
+    wins, losses = (gains > 0).sum() + ties, (gains < 0).sum() + ties
     return float(wins / losses) if losses else float("inf")
 
 
 def significantly_better(gains: np.ndarray, tie_bayes_factor: float | None = None) -> bool:
-    """Say whether gains (R,) of the better one over another, each of a resample, are no tie.
+    """Say whether one submission is better than another, by its gains (R,) in the resamples, or they tie.
 
-    They are one where their middle 95 % holds 0, or by a challenge's rule where their Bayes factor is small.
+    They tie where the middle 95 % of the gains holds 0 or, by a challenge's rule, at a small Bayes factor.
     """
     if tie_bayes_factor is not None:
         return bayes_factor(gains) >= tie_bayes_factor
@@ -79,14 +79,14 @@ def significantly_better(gains: np.ndarray, tie_bayes_factor: float | None = Non
 
 
 def describe_tie(tie_bayes_factor: float | None) -> str:
-    """Say what two submissions are that are a tie."""
+    """Say when two submissions tie."""
     if tie_bayes_factor is not None:
         return f"Bayes factor under {tie_bayes_factor:g}"
     return f"the {100 * LEVEL:g} % interval of the difference holds 0"
 
 
 def to_gain(value: float, gains: np.ndarray) -> Gain:
-    """Return the gain of this value with what its resamples (R,) say of it."""
+    """Return a gain of this value, with its interval by resamples (R,)."""
     return Gain(value, *interval(gains), significantly_better(gains))
 
 

@@ -1,4 +1,4 @@
-"""Score controls, which know nothing of the sequences."""
+"""Score controls, which ignore the sequences."""
 
 import numpy as np
 

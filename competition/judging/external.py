@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 def read_entry(path: Path, challenge: Challenge, team: str, submissions: Path) -> Entry:
     """Read predictions from outside as a submission of a team.
 
-    The same predictions again are the submission that is there. InputError lists what is wrong with them.
+    What the team has entered before is not entered again. InputError lists what is wrong with predictions.
     """
     if not re.fullmatch(TEAM, team):
         raise InputError(f"--as {team!r}: wanted letters, digits, '.', '_' and '-', a letter or digit first")

@@ -1,8 +1,8 @@
-"""Predictions in every form they come in, read as one table of an id and a column for each target.
+"""Read predictions of any format as one table of an id and a column for each target.
 
 A CSV or TSV has a heading for each column or none; beside an id stands a value for each target, and the
 values of a single target may have any heading. The sequences of the test set, under any heading, may stand
-for the ids. The JSON of DREAM 2022 is {"id": value}. Each may be gzipped: what a file is, its content says.
+for the ids. The JSON of DREAM 2022 is {"id": value}. Each may be gzipped: the content, not the name, decides.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from competition.base.errors import InputError
 from competition.data.challenge import Challenge, target_names, test_ids, test_sequences
 from competition.data.tokens import LETTERS
 
-# Python and numpy also read 1_000 and the digits of every script; a typing error should not become a score.
+# Python and numpy also read 1_000 and the digits of every script; a typo should not become a score.
 NUMBER = (
     r"[ \t]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+|[iI][nN][fF]([iI][nN][iI][tT][yY])?)([eE][+-]?[0-9]+)?[ \t]*"
 )
@@ -47,7 +47,7 @@ def read_predictions(path: Path, challenge: Challenge) -> pd.DataFrame:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file, plain or gzipped; InputError, and no waiting, for whatever is none."""
+    """Read a text file, plain or gzipped; InputError for anything else, without waiting on a pipe."""
     try:
         if path.exists() and not path.is_file():  # a pipe would wait for a writer
             raise InputError(f"{path} is not a file; wanted a table of predictions")
@@ -96,7 +96,7 @@ def parse_table(text: str, path: Path, *, sep: str = ",") -> pd.DataFrame:
 
 
 def quote(value: object) -> str:
-    """Spell a cell for a message: on one line, and cut where it is long."""
+    """Format a cell for a message: on one line, and cut where it is long."""
     text = str(value)
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:SHOWN])
     return shown if len(text) <= SHOWN else f"{shown}..."
@@ -154,7 +154,7 @@ def _rename_only_column(table: pd.DataFrame, targets: Sequence[str]) -> pd.DataF
 
 
 def _by_id(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.DataFrame:
-    """Put ids where a table has sequences of the test set; a table without sequences is left as it is."""
+    """Replace sequences of the test set by ids; a table without sequences is left as it is."""
     ids = test_ids(challenge)
     if table.empty or ("id" in table and (ids.get_indexer(table["id"]) >= 0).any()):
         return table
@@ -183,7 +183,7 @@ def _normalise(text: object) -> str:
 def _expand(table: pd.DataFrame, key: str, known: pd.Series) -> pd.DataFrame:
     """Give each test row the values beside its sequence, from known: sequence -> its ids.
 
-    A sequence of several test rows may come as often, with the same values: then each line tells of all.
+    A sequence of several test rows may be repeated as often, with the same values.
     """
     texts = table[key].map(_normalise)
     shared = texts.isin(known.index[known.str.len() > 1])

@@ -51,8 +51,8 @@ class Manifest:
     created: str  # UTC, ISO 8601
     kind: str = "solution"  # "solution", "control" or "ensemble"
     train_digest: str = ""  # of the training rows: out-of-fold scores of the same ones are comparable
-    # Of answers and subsets, from the scorer: test scores on the same ones are comparable. Whoever guesses
-    # every answer right could see it here, and no less in the scores with their sixteen digits.
+    # Of answers and subsets, from the scorer: test scores on the same ones are comparable. It confirms a
+    # guess of all answers, as the scores with their sixteen digits do.
     answers_digest: str = ""
     declared: Declared = field(default_factory=Declared)
     command: str = ""
@@ -66,7 +66,7 @@ class Manifest:
     controls: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # name -> usage -> score
     private_evaluations: int | None = None  # different predictions scored on the private answers by then
     draws: dict[str, str] = field(default_factory=dict)  # usage -> primary score in each resample, packed
-    collapsed: str | None = None  # why the predictions are no ranking of rows at all
+    collapsed: str | None = None  # why the predictions do not rank the rows
     num_parameters: int | None = None
     train_seconds: float | None = None
     device: str = ""

@@ -72,7 +72,7 @@ def _require_same(path: Path, digest: str) -> None:
 
 
 def to_csv(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) -> str:
-    """Spell predictions (N, T) as the text of a submission; what is read back has the same bits."""
+    """Format predictions (N, T) as the text of a submission; what is read back has the same bits."""
     text: str = _frame(ids, predictions, targets).to_csv(index=False, lineterminator="\n")
     return text
 
@@ -84,7 +84,7 @@ def _frame(ids: Sequence[str], predictions: np.ndarray, targets: Sequence[str]) 
 def find_problems(
     frame: pd.DataFrame, wanted: pd.Index, targets: Sequence[str], *, allowed: pd.Index | None = None
 ) -> list[str]:
-    """Return every problem of a table of predictions at once, in words; an empty list means it is right.
+    """Return every problem of a table of predictions at once; an empty list means that there is none.
 
     wanted are the ids that must be there, in any order; allowed those that may (None: no others).
     """

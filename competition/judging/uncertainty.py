@@ -23,12 +23,12 @@ MIN_GROUPS = 20  # fewer, such as three chromosomes, are too few to draw from
 
 
 class Unit(NamedTuple):
-    """What is drawn together: the rows of a usage, or the pairs of one subset."""
+    """What a resample draws from: the rows of a usage, or the pairs of one subset."""
 
     name: str
     chosen: np.ndarray  # (M,) of Answers.ids, or of the subset's pairs
     group: np.ndarray  # (M,) of dependent ones, drawn whole
-    note: str  # where dependent ones are drawn apart: which, and why
+    note: str  # where dependent ones are drawn singly: which, and why
 
 
 def resample_scores(
@@ -99,7 +99,7 @@ def _take(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def notes(answers: Answers, usage: str) -> list[str]:
-    """Say for which subsets dependent rows or pairs are drawn apart, which makes intervals too narrow."""
+    """Say for which subsets dependent rows or pairs are drawn singly, which makes intervals too narrow."""
     names = {name: None for score in answers.declaration.scores for name in (score.weights or [score.subset])}
     subsets = {name if answers.subsets[name].references is not None else None: None for name in names}
     return [note for name in subsets if (note := _unit(answers, usage, name).note)]

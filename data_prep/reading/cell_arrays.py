@@ -45,7 +45,7 @@ def read_cells(path: Path, *, labelled: bool) -> Iterator[Cell]:
 
 
 def make_cell(array: np.ndarray, name: str, path: Path, *, labelled: bool) -> Cell:
-    """Take an array (genes, 100, 7) apart; InputError names the cell, and the gene of a mistake."""
+    """Split an array (genes, 100, 7) into its columns; InputError names the cell and gene of a mistake."""
     where = f"{path}: cell {name}"
     widths = (2 + len(MARKS),) if labelled else (1 + len(MARKS), 2 + len(MARKS))
     if array.ndim != 3 or array.shape[1] != NUM_BINS or array.shape[2] not in widths or not len(array):

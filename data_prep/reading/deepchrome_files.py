@@ -1,4 +1,4 @@
-"""Read DeepChrome's files: which cell and split they are of, and their lines folded into genes."""
+"""Read DeepChrome's files: which cell and split they are of, and their lines grouped into genes."""
 
 import warnings
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Part(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How a file is written."""
+    """The columns of a file, what separates them, and whether they have a header."""
 
     columns: tuple[str, ...]
     separator: str
@@ -105,7 +105,7 @@ def read_genes(part: Part) -> Iterator[Genes]:
 
 
 def find_layout(path: Path) -> Layout:
-    """Look at the first line: TAB or comma, a header or none."""
+    """Detect the separator and a header from the first line."""
     with open_bytes(path) as file:
         first = file.readline().decode("utf-8", "replace").rstrip("\r\n")
     if not first:
@@ -135,7 +135,7 @@ def find_mistake(path: Path, layout: Layout, reason: Exception) -> InputError:
 
 
 def make_genes(chunk: pd.DataFrame, part: Part, line: int) -> Genes:
-    """Fold lines into genes: every 100 lines are one gene, its bins in order, its label in each of them."""
+    """Group lines into genes: every 100 lines are one gene, its bins in order, its label in each of them."""
     ids = chunk["gene_id"].to_numpy(dtype=object)
     starts = np.arange(0, len(chunk), NUM_BINS)
     bins, label = chunk["bin"].to_numpy(), chunk["label"].to_numpy()

@@ -134,7 +134,7 @@ def _open_bgzip(path: Path, head: bytes) -> Genome:
     if head[BGZF_EXTRA] != b"BC":
         raise InputError(
             f"{path} is gzipped, so its middle cannot be read; "
-            "wanted it unpacked (gunzip), or packed by bgzip"
+            "wanted it unpacked (gunzip), or compressed by bgzip"
         )
     try:
         from pyfaidx import Faidx
@@ -142,7 +142,7 @@ def _open_bgzip(path: Path, head: bytes) -> Genome:
         faidx = Faidx(str(path), as_raw=True)  # writes path.fai and path.gzi where they are missing
     except ImportError:
         raise InputError(
-            f"{path} is packed by bgzip, which pyfaidx and Biopython read; run: pip install "
+            f"{path} is compressed by bgzip, which pyfaidx and Biopython read; run: pip install "
             "'expression-competition[fasta]', or unpack it (gunzip)"
         ) from None
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from data_prep.reading.delimited import refuse
 
-A_LOGARITHM = re.compile(r"log10\(\s*([^()+]+?)\s*(?:\+\s*([0-9.eE+-]+)\s*)?\)")
+LOGARITHM = re.compile(r"log10\(\s*([^()+]+?)\s*(?:\+\s*([0-9.eE+-]+)\s*)?\)")
 
 
 def is_number(text: str | bytes) -> bool:
@@ -41,7 +41,7 @@ Moments = dict[Number, tuple[float, float]]  # mean and standard deviation of ea
 
 def parse_number(text: str) -> Number:
     """Read "column" or "log10(column + 0.1)"."""
-    found = A_LOGARITHM.fullmatch(text.strip())
+    found = LOGARITHM.fullmatch(text.strip())
     return Number(found[1], float(found[2] or 0)) if found else Number(text)
 
 

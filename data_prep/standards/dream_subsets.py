@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Subset(NamedTuple):
-    """What a subset is made of, and what its score weighs."""
+    """What a subset consists of, and the weight of its score."""
 
     kind: str  # "rows" or "pairs"
     weight: float
