@@ -153,7 +153,7 @@ def write_train(writer: ChallengeWriter, cells: Iterator[Cell], sequences: Seque
     stored: dict[int, int] = {}
     names = set()
     for cell in cells:
-        index = sequences.index(cell.genes, writer.train, stored, f"train.npz: cell {cell.name}")
+        index = sequences.index(cell.genes, writer.train, stored, f"cell {cell.name}")
         writer.train.append_rows(
             index,
             inputs={"histone": cell.histone},
@@ -171,7 +171,7 @@ def write_test(
     stored: dict[int, int] = {}
     answers = []
     for cell in cells:
-        index = sequences.index(cell.genes, writer.test, stored, f"eval.npz: cell {cell.name}")
+        index = sequences.index(cell.genes, writer.test, stored, f"cell {cell.name}")
         writer.test.append_rows(index, inputs={"histone": cell.histone}, rows={"id": cell.ids})
         columns = {
             "id": cell.ids,

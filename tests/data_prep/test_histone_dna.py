@@ -185,6 +185,14 @@ def test_a_wrong_array_is_named_by_cell_and_gene_and_leaves_nothing(tmp_path, ca
     assert not list((tmp_path / "out").glob("*"))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_gene_without_a_sequence_is_named_by_its_cell_be_it_held_out_or_not(tmp_path, capsys, seed):
+    raw = write_download(tmp_path / "raw")
+    np.savez(raw / "train.npz", E003=array("E003", GENES), E065=changed((2, slice(None), 0), 99))
+    assert prepare(raw, tmp_path / "c", "--hold-out-cells", 1, "--seed", seed) == 2
+    assert capsys.readouterr().err.startswith("error: cell E065: gene 99 has no sequence in")
+
+
 @pytest.mark.parametrize(
     ("file", "change", "words"),
     [
