@@ -222,10 +222,10 @@ def _check_positions(
     require_columns((position, sequence), table.columns, path)
     rows = table[position].to_numpy()
     _check_rows(rows, len(sequences), path)
-    quotes = zip(rows, table[sequence], strict=True)
-    wrong = [line for line, (row, quoted) in enumerate(quotes) if sequences[row] != quoted]
+    listed = zip(rows, table[sequence], strict=True)
+    wrong = [line for line, (row, own) in enumerate(listed) if sequences[row] != own]
     if wrong:
         raise InputError(
-            f"{path}: line {wrong[0] + 2} quotes another sequence than test row {rows[wrong[0]]}, "
-            f"and so do {len(wrong) - 1} more; wanted the files of one download"
+            f"{path}: line {wrong[0] + 2} has another sequence than test row {rows[wrong[0]]} "
+            f"({len(wrong):,} lines in all); wanted the files of one download"
         )

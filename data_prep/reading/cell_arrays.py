@@ -74,5 +74,5 @@ def make_cell(array: np.ndarray, name: str, path: Path, *, labelled: bool) -> Ce
 def _refuse(bad: np.ndarray, what: str, where: str, genes: np.ndarray) -> None:
     if bad.any():
         gene = genes[bad.argmax()]
-        raise InputError(f"{where}: gene {gene:.12g} has {what}, and so have {bad.sum() - 1} others; "
+        raise InputError(f"{where}: gene {gene:.12g} has {what} ({bad.sum():,} in all); "
                          "wanted one id, finite marks and one expression in a gene's bins")  # fmt: skip

@@ -26,8 +26,8 @@ class Sequences:
         missing = [gene for gene in genes.tolist() if gene not in self.number]
         if missing:
             raise InputError(
-                f"{where}: gene {missing[0]} has no sequence in {self.source}, nor have "
-                f"{len(missing) - 1} others; wanted one for every gene"
+                f"{where}: gene {missing[0]} has no sequence in {self.source} "
+                f"({len(missing):,} in all have none); wanted one for every gene"
             )
         new = [gene for gene in genes.tolist() if gene not in stored]
         for start in range(0, len(new), BLOCK_SEQUENCES):

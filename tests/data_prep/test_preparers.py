@@ -220,7 +220,7 @@ def test_subset_files_of_another_download_are_refused(tmp_path, capsys):
     path = raw / "test_subset_ids" / "yeast_seqs.csv"
     path.write_text(path.read_text().replace(LEFT, LEFT[:-1] + "A"))
     assert prepare("dream2022", raw, "--output", tmp_path / "c") == 2
-    assert "quotes another sequence than test row 1" in capsys.readouterr().err
+    assert "has another sequence than test row 1" in capsys.readouterr().err
 
 
 TRUTH = [value**1.5 / 2 + 3 for value in range(8)]  # on another scale than the public leaderboard's
