@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
+from networks import count
 from torch import nn
 from torch.nn import functional
 
@@ -38,10 +38,6 @@ def build(*, targets=("y",), channels=5, **changes):
 def published(**changes):
     with torch.device("meta"):
         return Model(Config(**changes), Shapes({"sequence": (5, 112)}, ("y",)))
-
-
-def count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def statistics(model):
@@ -490,14 +486,6 @@ def test_the_output_starts_at_the_mean_of_the_target_unless_told_otherwise():
         with torch.no_grad():
             model.initialize(target)
         assert model.output.bias.tolist() == wanted
-
-
-def test_whatever_the_search_draws_is_a_network():
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(5):
-        config = Config.search(study.ask())
-        with torch.device("meta"):
-            Model(config, Shapes({"sequence": (5, 112)}, ("y",)))
 
 
 # ---- behaviour

@@ -5,9 +5,9 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
+from networks import count, one_hot
 from scipy import stats
 from torch import nn
 from torch.nn import functional
@@ -26,15 +26,6 @@ def make_model(width: int = 85, *, num_targets: int = 1, seed: int = 0, **fields
     torch.manual_seed(seed)
     shapes = Shapes({"sequence": (4, width)}, tuple(f"target{i}" for i in range(num_targets)))
     return Model(Config(**fields), shapes)
-
-
-def one_hot(rows: int, width: int) -> torch.Tensor:
-    tokens = torch.randint(4, (rows, width), generator=torch.Generator().manual_seed(0))
-    return functional.one_hot(tokens, 4).transpose(1, 2).float()
-
-
-def count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def test_parameters_of_every_stage_are_as_published():
@@ -393,12 +384,3 @@ def test_a_large_training_set_takes_the_published_recipe():
 def test_a_config_that_cannot_be_built_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         Config(**fields)
-
-
-def test_search_proposes_networks_that_can_be_built():
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    configs = [Config.search(study.ask()) for _ in range(5)]
-    assert len(set(configs)) == 5
-    shapes = Shapes({"sequence": (4, 85)}, ("expression",))
-    assert all(Model(config, shapes)(one_hot(1, 85)).shape == (1, 1) for config in configs)

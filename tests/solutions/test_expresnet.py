@@ -3,9 +3,9 @@
 import importlib
 from pathlib import Path
 
-import optuna
 import pytest
 import torch
+from networks import count
 from torch import nn
 from torch.nn import functional
 
@@ -23,10 +23,6 @@ def make_model(num_targets: int = 1, **changes) -> nn.Module:
     config = Config(**changes)
     width = config.window[1] - config.window[0]
     return Model(config, Shapes({"sequence": (4, width)}, tuple(f"t{i}" for i in range(num_targets))))
-
-
-def count(module: nn.Module) -> int:
-    return sum(value.numel() for value in module.parameters())
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -174,10 +170,3 @@ def test_many_tissues_are_predicted_at_once_and_start_at_their_means():
     with torch.no_grad():
         model.initialize(torch.tensor([[1.0, 2, 3], [3, 4, 5]]))
     assert model.output.bias.tolist() == [2, 3, 4]
-
-
-@pytest.mark.filterwarnings("error")  # of choices that a study on disk cannot keep
-def test_what_tuning_draws_is_a_network():
-    for seed in range(4):
-        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
-        assert count(make_model(**vars(Config.search(study.ask())))) > 100_000

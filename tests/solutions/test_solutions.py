@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
 from competition.contract.checks import check_contract
 from competition.data.challenge import open_challenge
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, Score, Shapes, Target
+from competition.data.tokens import planes
 from competition.data.writer import create_challenge
 from competition.training.recipe import Recipe
 from competition.training.solution import configure, load_solution
@@ -43,15 +45,6 @@ def make_challenge(folder: Path, solution, window: tuple[int, int], num_rows: in
     return open_challenge(folder)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Building a model, most of the work here, gains nothing from threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_there_are_solutions():
     assert FOLDERS
 
@@ -65,6 +58,21 @@ def test_solution_keeps_the_contract(folder, tmp_path):
     outcomes = check_contract(solution, opened, config, device=torch.device("cpu"), seconds=10)
     faults = [f"{outcome.clause}: {outcome.message}" for outcome in outcomes if outcome.passed is False]
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.filterwarnings("error")  # of choices that a study on disk cannot keep
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_whatever_tuning_draws_can_be_built(folder):
+    """The contract runs some of these networks; here many are built, of shapes alone."""
+    solution = load_solution(folder)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    configs = [solution.Config.search(study.ask()) for _ in range(20)]
+    assert len(set(configs)) > 1
+    for config in configs if solution.Model else []:
+        recipe = Recipe.of(config)
+        sequence = (planes(recipe.encoding).shape[1], recipe.window[1] - recipe.window[0])
+        with torch.device("meta"):
+            solution.Model(config, Shapes({"sequence": sequence, **SHAPES}, ("y",)))
 
 
 def train_each(home: Path, folders: list[Path], launcher: tuple[str, ...]) -> dict:
