@@ -47,13 +47,18 @@ def test_a_reverse_complement_is_homologous():
     assert together(tokens, 5, 9)
 
 
+def with_a_shared_run(here: int, there: int, flip: bool) -> np.ndarray:
+    """Rows 4 and 11 of 30 random ones share 30 bases, or one has them on the other strand."""
+    tokens, shared = random_tokens(30), random_tokens(1, 30, seed=1)
+    tokens[4, here : here + 30] = shared
+    tokens[11, there : there + 30] = reverse_complement(shared) if flip else shared
+    return tokens
+
+
 @given(st.integers(0, 50), st.integers(0, 50), st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_30_shared_bases_in_a_row_join_at_any_offset_and_strand(here, there, flip):
-    tokens = random_tokens(30)
-    shared = random_tokens(1, 30, seed=1)
-    tokens[4, here : here + 30] = shared
-    tokens[11, there : there + 30] = reverse_complement(shared) if flip else shared
+    tokens = with_a_shared_run(here, there, flip)
     assert together(tokens, 4, 11)
 
 
@@ -112,10 +117,7 @@ def test_three_quarters_of_an_overlap_do_not_join():
 @given(st.integers(0, 50), st.integers(0, 50), st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_minimizers_find_30_shared_bases_in_a_row(here, there, flip):
-    tokens = random_tokens(30)
-    shared = random_tokens(1, 30, seed=1)
-    tokens[4, here : here + 30] = shared
-    tokens[11, there : there + 30] = reverse_complement(shared) if flip else shared
+    tokens = with_a_shared_run(here, there, flip)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kmers, "EXACT_SEQUENCES", 0)
         assert together(tokens, 4, 11)
