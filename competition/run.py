@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     record = make_record(
-        solution, opened, config, accelerator, seed=arguments.seed, num_folds=arguments.folds,
-        fold_digest=folds.digest, warnings=warnings, **origins.record,
+        solution, opened, config, accelerator,
+        folds=folds, seed=arguments.seed, warnings=warnings, origins=origins,
     )  # fmt: skip
     asked = {"resume": arguments.resume, "run_id": arguments.run_id}
     with open_run(arguments.runs, record, solution, accelerator, **asked) as folder:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from competition.base.errors import InputError
 
 
-def save(path: Path, tree: Any, *, durable: bool = True) -> None:
+def save(path: Path, tree: object, *, durable: bool = True) -> None:
     """Write nested dicts, lists, tuples, numbers, strings and tensors as one safetensors file.
 
     The tensors are its entries, the structure around them is JSON in its header. durable waits for the disk.
@@ -57,7 +57,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], name: str) ->
     module.load_state_dict(dict(weights))
 
 
-def _strip(tree: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+def _strip(tree: object, path: str, tensors: dict[str, Tensor]) -> object:
     if isinstance(tree, Tensor):
         while path in tensors:  # "a/b" beside {"a": {"b": ...}}
             path += "+"
@@ -83,7 +83,7 @@ def _own(tensor: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
     return tensor.clone() if shared and tensor.numel() else tensor
 
 
-def _restore(structure: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _restore(structure: object, tensors: Mapping[str, Tensor]) -> Any:
     if not isinstance(structure, dict):
         return structure
     [(kind, content)] = structure.items()

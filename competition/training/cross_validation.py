@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from competition.base.files import write_text
 from competition.data.challenge import target_names
 from competition.training.estimator_fold import estimator_test, load_estimator, run_estimator_fold
-from competition.training.job import Job
+from competition.training.job import Cost, Job
 from competition.training.model_fold import load_network, model_test, run_model_fold
 
 COLLAPSED = (
@@ -18,12 +18,21 @@ COLLAPSED = (
 )
 
 
+class FoldRecord(Cost):
+    """What fold.json says of a finished fold."""
+
+    fold: int
+    train_rows: int  # those of the validation split included
+    held_out_rows: int
+    collapsed: bool
+
+
 class Predictions(NamedTuple):
     """What a run predicts, and what it cost."""
 
     oof: np.ndarray  # (N, T)
     test: np.ndarray | None  # (M, T): the mean over the folds' models
-    folds: list[dict[str, Any]]  # a record a fold: rows, seconds, parameters, collapsed
+    folds: list[FoldRecord]
 
 
 def rows_per_fold(num_rows: int, num_folds: int = 4) -> int:
@@ -69,14 +78,16 @@ def run_fold(job: Job, fold: int) -> None:
         trained_on &= ~job.excluded
     train_rows, held_out = np.flatnonzero(trained_on), np.flatnonzero(job.folds.fold == fold)
     fit_and_predict = run_model_fold if job.solution.Model is not None else run_estimator_fold
-    oof, test, record = fit_and_predict(job, fold, train_rows, held_out)
+    oof, test, cost = fit_and_predict(job, fold, train_rows, held_out)
     if not job.accelerator.is_main_process:
         return
     np.save(folder / "oof.npy", oof)
     if test is not None:
         np.save(folder / "test.npy", test)
-    record |= {"fold": fold, "train_rows": len(train_rows), "held_out_rows": len(held_out)}
-    record["collapsed"] = collapsed(oof, job.target)
+    record: FoldRecord = {
+        **cost, "fold": fold, "train_rows": len(train_rows), "held_out_rows": len(held_out),
+        "collapsed": collapsed(oof, job.target),
+    }  # fmt: skip
     write_text(folder / "fold.json", json.dumps(record, indent=1) + "\n")
 
 

@@ -12,7 +12,7 @@ from accelerate.utils import set_seed
 from competition.data.store import Store
 from competition.training import checkpoint, randomness
 from competition.training.fit import WEIGHTS
-from competition.training.job import FoldResult, Job
+from competition.training.job import Cost, FoldResult, Job
 
 ROWS_AT_ONCE = 65_536  # whose windows are made together
 
@@ -32,8 +32,10 @@ def run_estimator_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np
     if job.accelerator.is_main_process:
         checkpoint.save(job.fold_folder(fold) / WEIGHTS, state)
     num_parameters = sum(value.numel() for value in state.values())
-    record = {"num_parameters": num_parameters, "train_seconds": seconds, "rows_trained": len(train_rows)}
-    return FoldResult(oof, test, record)
+    cost: Cost = {
+        "num_parameters": num_parameters, "train_seconds": seconds, "rows_trained": len(train_rows)
+    }  # fmt: skip
+    return FoldResult(oof, test, cost)
 
 
 def fit_estimator(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -61,9 +61,20 @@ class Job:
         return Batches(store, self.opened.declaration, self.recipe, self.input_names, device)
 
 
+class Cost(TypedDict):
+    """What the training of a fold cost; of a Model how long it went on, too."""
+
+    num_parameters: int
+    train_seconds: float
+    rows_trained: int  # over all epochs and starts
+    epochs: NotRequired[int]
+    best_epoch: NotRequired[int]
+    restart_scores: NotRequired[list[float | None]]
+
+
 class FoldResult(NamedTuple):
     """What the model of a fold predicts, and what it cost."""
 
     oof: np.ndarray  # (rows of the fold, T) float32
     test: np.ndarray | None  # (M, T)
-    record: dict[str, Any]  # for fold.json
+    cost: Cost

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from competition.base.terminal import Tracker
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
 from competition.training.fit import WEIGHTS, Counter, Fit
-from competition.training.job import FoldResult, Job
+from competition.training.job import Cost, FoldResult, Job
 from competition.training.network import Network
 from competition.training.predict import predict
 from competition.training.pretrained import load_matching, weights_of
@@ -50,13 +50,12 @@ def run_model_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np.nda
         _write_history(folder / "history.csv", best.counter.history)
         if best.folder != folder:
             checkpoint.save(folder / WEIGHTS, best.network.core.state_dict())
-    return FoldResult(oof, test, _record(best, trained, stopped_early=validation is not None))
+    return FoldResult(oof, test, _cost(best, trained, stopped_early=validation is not None))
 
 
-def _record(best: Trained, trained: Sequence[Trained], *, stopped_early: bool) -> dict[str, Any]:
-    """Return what fold.json says of the trainings of a fold."""
+def _cost(best: Trained, trained: Sequence[Trained], *, stopped_early: bool) -> Cost:
     history, counter = best.counter.history, best.counter
-    record: dict[str, Any] = {
+    cost: Cost = {
         "num_parameters": sum(value.numel() for value in best.network.core.parameters()),
         "train_seconds": sum(each.counter.seconds for each in trained),
         "rows_trained": sum(each.rows_done for each in trained),
@@ -64,8 +63,8 @@ def _record(best: Trained, trained: Sequence[Trained], *, stopped_early: bool) -
         "best_epoch": counter.best_epoch + 1 if stopped_early else len(history),
     }
     if len(trained) > 1:
-        record["restart_scores"] = [each.counter.best_score for each in trained]
-    return record
+        cost["restart_scores"] = [each.counter.best_score for each in trained]
+    return cost
 
 
 def _train(

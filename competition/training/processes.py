@@ -3,7 +3,7 @@
 import ctypes
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +13,7 @@ from accelerate.utils import broadcast_object_list
 from competition.base.errors import InputError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt(3)
+Shared = TypeVar("Shared")
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
@@ -33,7 +34,7 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     return Accelerator(cpu=on_cpu, mixed_precision=precision)
 
 
-def on_main(accelerator: Accelerator, function: Callable[[], Any]) -> None:
+def on_main(accelerator: Accelerator, function: Callable[[], object]) -> None:
     """Call function on the main process while the others wait; its InputError is raised on all of them."""
     message = None
     if accelerator.is_main_process:
@@ -45,7 +46,7 @@ def on_main(accelerator: Accelerator, function: Callable[[], Any]) -> None:
         raise InputError(message)
 
 
-def share_object(value: Any) -> Any:
+def share_object(value: Shared) -> Shared:
     """Return the main process's value on every process."""
     values = [value]
     broadcast_object_list(values)
@@ -61,7 +62,7 @@ def fast_precision(on_cpu: bool) -> str:
     return "bf16" if fast else "no"
 
 
-def is_fast_in_bf16(capabilities: Mapping[str, Any], processor: str) -> bool:
+def is_fast_in_bf16(capabilities: Mapping[str, object], processor: str) -> bool:
     """Tell by its instructions whether a processor trains faster in bf16 than in float32.
 
     Measured, CRMnet's rows/s in bf16 as multiples of those in float32: AMX 2.5; AVX-512 BF16 2.5 on an AMD
@@ -73,7 +74,7 @@ def is_fast_in_bf16(capabilities: Mapping[str, Any], processor: str) -> bool:
     return bool(capabilities.get("avx512_bf16")) and "Intel" not in processor
 
 
-def cpu_capabilities() -> Mapping[str, Any]:
+def cpu_capabilities() -> Mapping[str, object]:
     """Return the processor's instruction sets as torch names them."""
     return getattr(torch.cpu, "get_capabilities", older_cpu_capabilities)()
 

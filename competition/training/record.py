@@ -4,7 +4,6 @@ import dataclasses
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 from competition.base.errors import InputError
 from competition.base.files import write_text
@@ -25,7 +24,7 @@ class RunRecord:
     challenge_digest: str
     solution: str
     source_digest: str
-    config: dict[str, Any]
+    config: dict[str, object]
     seed: int
     num_folds: int
     fold_digest: str
@@ -68,7 +67,7 @@ class RunRecord:
         return None
 
 
-def _brief(before: Any, now: Any) -> str:
+def _brief(before: object, now: object) -> str:
     if isinstance(before, dict) and isinstance(now, dict):
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         return ", ".join(f"{name} {before.get(name)} then, {now.get(name)} now" for name in names)

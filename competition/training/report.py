@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -22,7 +21,7 @@ from competition.training.solution import describe
 SHOWN = ("pearson", "spearman", "mse", "r2")
 
 
-def announce(job: Job, record: RunRecord, changes: Mapping[str, Any]) -> None:
+def announce(job: Job, record: RunRecord, changes: Mapping[str, object]) -> None:
     """Print what is about to run: data, recipe, machine and where the files go."""
     opened = job.opened
     rows = f"{len(opened.train):,} training rows in {record.num_folds} folds"

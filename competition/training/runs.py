@@ -20,6 +20,8 @@ from accelerate import Accelerator
 from competition.base.errors import InputError, resumable
 from competition.base.terminal import command_line
 from competition.data.challenge import Challenge
+from competition.data.folds import FoldTable
+from competition.training.origins import Origins
 from competition.training.processes import device_name, share_object
 from competition.training.record import RECORD, RunRecord, is_finished, require_unfinished
 from competition.training.solution import Solution
@@ -49,13 +51,22 @@ def open_run(
         found = start(parent, record, solution, run_id) if resume is None else find(parent, record, resume)
         lock = lock_folder(found)
         require_unfinished(found)
-    folder: Path = share_object(found)
+    folder = share_object(found)
+    assert folder is not None
     with lock, resumable(f"{command_line()} --resume {folder.name}"):
         yield folder
 
 
 def make_record(
-    solution: Solution, opened: Challenge, config: Any, accelerator: Accelerator, **settings: Any
+    solution: Solution,
+    opened: Challenge,
+    config: Any,
+    accelerator: Accelerator,
+    *,
+    folds: FoldTable,
+    seed: int,
+    warnings: list[str],
+    origins: Origins,
 ) -> RunRecord:
     """Return what a run is begun with."""
     return RunRecord(
@@ -64,13 +75,17 @@ def make_record(
         solution=solution.name,
         source_digest=solution.digest,
         config=asdict(config),
+        seed=seed,
+        num_folds=folds.num_folds,
+        fold_digest=folds.digest,
         num_processes=accelerator.num_processes,
         precision=accelerator.mixed_precision,
         device=device_name(accelerator),
         command=command_line(),
         versions=versions(),
         git_commit=git_commit(),
-        **settings,
+        warnings=warnings,
+        **origins.record,
     )
 
 

@@ -10,7 +10,7 @@ import sys
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def configure(
     settings: Sequence[str] = (),
     published: bool = False,
     tuned_for: str | None = None,
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, dict[str, object]]:
     """Return the Config for num_rows training rows and what differs from the published values.
 
     The published values are adapted to the number of rows by Config.adapt where it is defined (not when
@@ -128,14 +128,14 @@ def configure(
     return config, {name: value for name, value in after.items() if value != before[name]}
 
 
-def _call(solution: Solution, function: Any, *args: Any, **fields: Any) -> Any:
+def _call(solution: Solution, function: Callable[..., Any], *args: object, **fields: object) -> Any:
     try:
         return function(*args, **fields)
     except (TypeError, ValueError) as error:
         raise InputError(f"{solution.name}: {error}") from error
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
+def parse_setting(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals:
         raise InputError(f"--set {text}: wanted name=value")
@@ -145,7 +145,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return name.strip(), value.strip()
 
 
-def coerce(config_class: type, name: str, value: Any) -> Any:
+def coerce(config_class: type, name: str, value: object) -> object:
     """Bring a value from TOML or the command line to the type of a Config field, or raise InputError."""
     hints = typing.get_type_hints(config_class)
     if name not in hints:
@@ -157,7 +157,7 @@ def coerce(config_class: type, name: str, value: Any) -> Any:
         raise InputError(f"Config field {name} = {value!r}: wanted {wanted}") from None
 
 
-def _fit(value: Any, hint: Any) -> Any:
+def _fit(value: object, hint: Any) -> object:
     """Return value as what a type hint asks for; TypeError where it is something else."""
     origin, kinds = typing.get_origin(hint) or hint, typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -180,7 +180,7 @@ def _fit(value: Any, hint: Any) -> Any:
     return value
 
 
-def _fit_one(value: Any, kinds: Sequence[Any]) -> Any:
+def _fit_one(value: object, kinds: Sequence[Any]) -> object:
     """Return value as the first of some types that it fits; None is tried before text."""
     for kind in sorted(kinds, key=lambda kind: kind is not types.NoneType):
         with contextlib.suppress(TypeError):
@@ -188,6 +188,6 @@ def _fit_one(value: Any, kinds: Sequence[Any]) -> Any:
     raise TypeError
 
 
-def describe(changes: Mapping[str, Any]) -> str:
+def describe(changes: Mapping[str, object]) -> str:
     """Format the settings that differ from the published ones as one line."""
     return ", ".join(f"{name}={value}" for name, value in changes.items()) or "as published"

@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from competition.base import toml
 from competition.base.errors import InputError
@@ -12,7 +11,7 @@ from competition.base.files import write_text
 FILE, ORIGIN = "tuned.toml", "_from"  # ORIGIN says which study found the values and with what gain
 
 
-def read_tuned(folder: Path, challenge: str) -> dict[str, Any]:
+def read_tuned(folder: Path, challenge: str) -> dict[str, object]:
     """Return the Config fields that were tuned for a challenge; none where nothing was."""
     path = folder / FILE
     tables = toml.load(path) if path.exists() else {}
@@ -22,7 +21,7 @@ def read_tuned(folder: Path, challenge: str) -> dict[str, Any]:
     return {name: value for name, value in tables.get(challenge, {}).items() if name != ORIGIN}
 
 
-def write_tuned(folder: Path, challenge: str, changes: Mapping[str, Any], note: str) -> Path:
+def write_tuned(folder: Path, challenge: str, changes: Mapping[str, object], note: str) -> Path:
     """Write the fields tuned for a challenge and where they come from; other challenges keep theirs."""
     path = folder / FILE
     tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
