@@ -143,7 +143,7 @@ def measure(rows: int) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         for finding in findings[:2]:
             print(f"{finding.status}  {finding.check}: {finding.text}")
-        sequences = decode(np.asarray(opened.train.tokens[:ROWS_BY_HAND]))
+        sequences = decode(np.asarray(opened.train.sequence.tokens[:ROWS_BY_HAND]))
     print(f"kit      {kit:10,.0f} rows/s, {rows / kit:.0f} s in all, peak {peak:.1f} GB")
     started, before = time.process_time(), memory()
     kmers = by_hand(sequences)

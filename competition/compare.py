@@ -73,16 +73,22 @@ def disagreements(
     if usage != "private":
         frame["truth"] = np.where(public[rows], answers.truth[rows, target], np.nan)
     names = np.array(target_names(answers.declaration))[target]
-    sequences = _sequences(challenge, answers.ids[rows])
-    return pd.DataFrame({"id": answers.ids[rows], "target": names, **frame, "sequence": sequences})
+    return pd.DataFrame(
+        {"id": answers.ids[rows], "target": names, **frame, **_sequences(challenge, answers.ids[rows])}
+    )
 
 
-def _sequences(challenge: Challenge, ids: pd.Index) -> list[str]:
-    """Return the sequences of some test rows, long ones cut."""
+def _sequences(challenge: Challenge, ids: pd.Index) -> dict[str, list[str]]:
+    """Return the sequences of some test rows by name, long ones cut."""
     assert challenge.test is not None
     place = pd.Index(challenge.test.rows["id"]).get_indexer(ids)
-    texts = decode(np.asarray(challenge.test.tokens[challenge.test.sequence_of(place)]))
-    return [text if len(text) <= SHOWN_BASES else f"{text[:SHOWN_BASES]}..." for text in texts]
+    return {
+        name: [
+            text if len(text) <= SHOWN_BASES else f"{text[:SHOWN_BASES]}..."
+            for text in decode(np.asarray(stored.tokens[stored.of(place)]))
+        ]
+        for name, stored in challenge.test.sequences.items()
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

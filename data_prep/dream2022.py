@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.tokens import decode
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.delimited import require_columns
@@ -82,8 +82,7 @@ def declare(name: str, left: str, right: str) -> Declaration:
         scores=tuple(scores),
         tie_break="spearman_score",
         tie_bayes_factor=TIE_BAYES_FACTOR,
-        left_flank=left,
-        right_flank=right,
+        sequences=(InputSequence(left_flank=left, right_flank=right),),
         inputs={"singleton": (1,)},
         subsets=kinds(SUBSETS),
         ensembles=False,

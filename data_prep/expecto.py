@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError, one_of
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.store import StoreWriter
 from competition.data.writer import create_challenge
 from data_prep.reading.delimited import read_table, require_columns
@@ -92,7 +92,7 @@ def declare(name: str, measured: Expression, window: tuple[int, int]) -> Declara
             Score.of("mse", unit=unit),
             Score.of("r2"),
         ),
-        origin=-window[0],
+        sequences=(InputSequence(origin=-window[0]),),
         # Repeats such as Alu are in nearly every window and would join all rows in one cluster.
         near_duplicates=False,
     )

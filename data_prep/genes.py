@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.writer import create_challenge
 from data_prep.simulation.assay import ceiling, generator
 from data_prep.simulation.gene_sequences import (
@@ -110,7 +110,7 @@ def declare(ceiling: dict[str, float]) -> Declaration:
         title="Simulated genes with long promoters",
         source="simulated by data_prep.genes; features after Agarwal and Shendure, Cell Reports 2020",
         licence="CC0-1.0",
-        origin=LEFT,
+        sequences=(InputSequence(origin=LEFT),),
         targets=(Target("expression", "log10 expression"),),
         inputs={"half_life": (len(FEATURES),)},
         scores=(

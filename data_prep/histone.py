@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.writer import create_challenge
 from data_prep.simulation.assay import ceiling, generator
 from data_prep.simulation.gene_sequences import BLOCK_GENES, draw_bases, draw_genes
@@ -172,7 +172,7 @@ def declare(ceiling: dict[str, float]) -> Declaration:
         title="Simulated histone marks and DNA in several cell types",
         source="simulated by data_prep.histone; layout after the class data of 50 Roadmap cell types",
         licence="CC0-1.0",
-        origin=HALF,
+        sequences=(InputSequence(origin=HALF),),
         targets=(Target("expression", "log expression"),),
         inputs={"histone": (len(MARKS), NUM_BINS)},
         scores=tuple(scores),

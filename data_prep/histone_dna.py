@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from competition.data.declaration import Declaration, Target
+from competition.data.declaration import Declaration, InputSequence, Target
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.cell_arrays import Cell, read_cells
 from data_prep.reading.delimited import read_table, refuse, require_columns
@@ -100,7 +100,7 @@ def declare(name: str) -> Declaration:
         source="Roadmap Epigenomics, as handed out in the class competition cs1850",
         targets=(Target("expression"),),
         scores=tuple(scores_by_subset(METRICS, SUBSETS)),
-        origin=ORIGIN,
+        sequences=(InputSequence(origin=ORIGIN),),
         inputs={"histone": (len(MARKS), NUM_BINS)},
         subsets=dict.fromkeys(SUBSETS, "rows"),
         # Repeats such as Alu are in most windows of this length and would join all rows in one cluster.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.writer import create_challenge
 from competition.metrics.pearson import pearson
 from competition.metrics.spearman import spearman
@@ -98,8 +98,7 @@ def declare(ceiling: dict[str, float]) -> Declaration:
         licence="CC0-1.0",
         targets=(Target("expression", UNIT),),
         scores=tuple(scores),
-        left_flank=BACKBONE_LEFT,
-        right_flank=BACKBONE_RIGHT,
+        sequences=(InputSequence(left_flank=BACKBONE_LEFT, right_flank=BACKBONE_RIGHT),),
         subsets=dream_subsets.kinds(SUBSETS),
         ceiling=ceiling,
     )

@@ -10,6 +10,10 @@ Expression of genes from a promoter and features, logarithms taken, whole chromo
     python -m data_prep table genes.tsv --sequence promoter --group chromosome --test chromosome=D,L,O \\
         --target 'log10(fpkm+0.1)' --input 'half_life=log10(half_life_min),cds_gc' --standardise
 
+Rows with several sequences, each from a column of its name:
+
+    python -m data_prep table cassettes.csv --sequence promoter,terminator --origin promoter=1000
+
 A column "usage" says which rows are for training (train) and which are test rows whose answers are kept from
 the models (public or private); without it every row is for training. The file is read in pieces.
 """
@@ -38,6 +42,7 @@ from data_prep.reading.columns import (
     subset_rows,
     usage_of,
 )
+from data_prep.reading.construct import add_construct, declare_windows, name_sequences, read_construct
 from data_prep.reading.delimited import read_pieces, refuse
 from data_prep.reading.numbers import parse_number, read_input, read_numbers, read_weights
 
@@ -50,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=Path, help="the table; TAB-separated where its name has .tsv or .txt")
     add("--name", help="name of the challenge (default: of the file)")
-    add("--sequence", default="sequence", help="column of sequences (default: %(default)s)")
+    add("--sequence", default="sequence", metavar="COLUMN|NAME=COLUMN,...",
+        help="column of sequences, or those of several sequences a row (default: %(default)s)")  # fmt: skip
     add(
         "--target",
         action="append",
@@ -85,9 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_declared(parser: argparse.ArgumentParser) -> None:
     """Declare the options that the challenge itself declares: construct, rules and source."""
     add = parser.add_argument
-    add("--origin", type=int, default=0, help="base that windows count from (default: %(default)s)")
-    add("--left-flank", default="", help="bases of the construct before every sequence")
-    add("--right-flank", default="", help="bases of the construct after every sequence")
+    add_construct(add)
     add(
         "--split-near-duplicates",
         action="store_true",
@@ -120,6 +124,7 @@ def prepare(options: argparse.Namespace) -> None:
     challenge = declare(name, columns, options, subsets)
     with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
         counts = write(writer, _chain(first, pieces), columns, wanted, options.file)
+        writer.declaration = declare_windows(writer)
     print(f"{folder}: {counts['train']:,} training rows, {counts['test']:,} test rows")
 
 
@@ -139,9 +144,7 @@ def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: S
         title=options.title,
         source=options.source,
         licence=options.licence,
-        origin=options.origin,
-        left_flank=options.left_flank,
-        right_flank=options.right_flank,
+        sequences=read_construct(list(columns.sequences), options),
         inputs={name: (len(members),) for name, members in columns.inputs.items()},
         subsets=dict.fromkeys(subsets, "rows"),
         near_duplicates=not options.split_near_duplicates,
@@ -164,7 +167,8 @@ def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
             raise InputError(f"--input {name}: wanted the name of an argument of forward, such as half_life")
     weight = parse_number(options.weight) if options.weight else None
     members = [*targets, *(number for each in inputs.values() for number in each), weight]
-    for column in (options.sequence, *(number.column for number in members if number)):
+    sequences = name_sequences(options.sequence)
+    for column in (*sequences.values(), *(number.column for number in members if number)):
         _require(column, there, "the table")
     special: dict[str, Any] = {}
     for name in (*SPECIAL, "subset"):
@@ -179,7 +183,7 @@ def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
         if special["usage"]:
             raise InputError(f"--test {options.test}: the column {special['usage']!r} says that already")
         test = (column, frozenset(values.split(",")))
-    return Columns(options.sequence, targets, inputs=inputs, weight=weight, test=test, **special)
+    return Columns(sequences, targets, inputs=inputs, weight=weight, test=test, **special)
 
 
 def _require(column: str, there: list[str], where: str) -> None:
@@ -234,8 +238,10 @@ def write(
 
 
 def _append(writer: ChallengeWriter, part: str, rows: pd.DataFrame, columns: Columns, path: Path) -> None:
-    sequences = rows[columns.sequence]
-    tokens, lengths = encode(sequences.to_list(), name=str(path), lines=sequences.index)
+    tokens, lengths = {}, {}
+    for name, column in columns.sequences.items():
+        where = str(path) if len(columns.sequences) == 1 else f"{path}, {column}"
+        tokens[name], lengths[name] = encode(rows[column].to_list(), name=where, lines=rows.index)
     inputs = {
         name: np.stack([read_input(rows, number, columns.moments, path) for number in members], axis=1)
         for name, members in columns.inputs.items()

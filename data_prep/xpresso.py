@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.store import StoreWriter
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.xpresso_h5 import Rows, import_h5py, read_h5
@@ -80,7 +80,7 @@ def declare(name: str) -> Declaration:
             Score.of("mse", unit="standard deviations"),
             Score.of("r2"),
         ),
-        origin=ORIGIN,
+        sequences=(InputSequence(origin=ORIGIN),),
         inputs={"half_life": (len(FEATURES),)},
         # Repeats such as Alu are in most windows of this length and would join all rows in one cluster.
         near_duplicates=False,

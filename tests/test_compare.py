@@ -68,7 +68,7 @@ def test_the_rows_that_differ_most_come_first_with_their_sequences(folder, sides
     opened = open_challenge(folder)
     rows = disagreements(opened, answers, first, second, "private", 2)
     assert rows["id"].tolist() == ["r30", "r7"]
-    whole = decode(np.asarray(opened.test.tokens[[30, 7]]))
+    whole = decode(np.asarray(opened.test.sequence.tokens[[30, 7]]))
     assert [text.removesuffix("...") for text in rows["sequence"]] == [text[:60] for text in whole]
     assert "truth" not in rows
 

@@ -60,10 +60,10 @@ class Distinction(NamedTuple):
         return self.auroc >= DISTINGUISHABLE and self.auroc > self.chance + SIGMAS * self.spread
 
 
-def read_traits(store: Store, cluster: np.ndarray, label: np.ndarray) -> Traits:
-    """Read the traits of rows, or of a sample of whole clusters (N,); label (N,) goes with them."""
+def read_traits(store: Store, name: str, cluster: np.ndarray, label: np.ndarray) -> Traits:
+    """Read a sequence's traits of rows, or of a sample of whole clusters (N,); label (N,) goes with them."""
     rows = sample_clusters(cluster, most_rows(store, SIDE_ROWS))
-    tokens, lengths = read_sequences(store, rows)
+    tokens, lengths = read_sequences(store.sequences[name], rows)
     kmers = kmer_shares(tokens, lengths)
     return Traits(_ends(tokens, lengths), kmers, lengths, gc_content(tokens), cluster[rows], label[rows])
 

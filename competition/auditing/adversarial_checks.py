@@ -6,6 +6,7 @@ import numpy as np
 
 from competition.auditing.adversarial import (
     FEW_POSITIONS,
+    Traits,
     concatenate,
     distinguish,
     enough_clusters,
@@ -13,22 +14,26 @@ from competition.auditing.adversarial import (
     read_traits,
 )
 from competition.auditing.finding import FAIL, PASS, WARN, Finding
-from competition.auditing.rows import Rows
+from competition.data.challenge import Challenge
 
 BARCODE = 0.95  # AUROC from few positions
 
 
-def check_test_rows(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
+def check_test_rows(
+    challenge: Challenge, train_cluster: np.ndarray, test_cluster: np.ndarray
+) -> Iterator[Finding]:
     """Check whether test rows are distinguishable from training rows, by a barcode or in composition."""
-    if rows.challenge.test is None or rows.test_entry is None:
+    if challenge.test is None:
         return
-    test = read_traits(rows.challenge.test, cluster[rows.test_entry], np.ones(len(rows.test_entry), bool))
-    train = read_traits(
-        rows.challenge.train, cluster[rows.train_entry], np.zeros(len(rows.train_entry), bool)
-    )
-    traits = concatenate(test, train)
-    if not enough_clusters(traits.cluster, traits.label):
-        return
+    for name in challenge.train.sequences:
+        test = read_traits(challenge.test, name, test_cluster, np.ones(len(test_cluster), bool))
+        train = read_traits(challenge.train, name, train_cluster, np.zeros(len(train_cluster), bool))
+        traits = concatenate(test, train)
+        if enough_clusters(traits.cluster, traits.label):
+            yield _compare(f"adversarial validation{_of_which(challenge, name)}", traits)
+
+
+def _compare(check: str, traits: Traits) -> Finding:
     found, barcode = distinguish(traits, traits.label), find_barcode(traits, traits.label)
     status = FAIL if barcode.auroc >= BARCODE else WARN if found.is_clear else PASS
     text = (
@@ -36,22 +41,28 @@ def check_test_rows(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
         f"(permuted labels: {found.chance:.2f} ± {found.spread:.2f}); "
         f"{barcode.auroc:.2f} from {FEW_POSITIONS} positions alone"
     )
-    yield Finding("adversarial validation", status, text, barcode.positions)
+    return Finding(check, status, text, barcode.positions)
 
 
-def check_fold_barcodes(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
-    """Check whether the rows of a declared fold have a barcode."""
-    if "fold" not in rows.challenge.train.rows:
+def check_fold_barcodes(challenge: Challenge, fold: np.ndarray, cluster: np.ndarray) -> Iterator[Finding]:
+    """Check whether the rows of a declared fold (N,) have a barcode."""
+    if "fold" not in challenge.train.rows:
         return
-    traits = read_traits(rows.challenge.train, cluster[rows.train_entry], rows.folds.fold)
-    folds = [
-        fold for fold in np.unique(traits.label) if enough_clusters(traits.cluster, traits.label == fold)
-    ]
-    if not folds:
-        return
-    found = [find_barcode(traits, traits.label == fold) for fold in folds]
-    worst = int(np.argmax([barcode.auroc for barcode in found]))
-    area = found[worst].auroc
-    text = f"fold {folds[worst]} against the others: AUROC {area:.2f} from {FEW_POSITIONS} positions"
-    status = WARN if area >= BARCODE else PASS
-    yield Finding("barcodes of declared folds", status, text, found[worst].positions)
+    for name in challenge.train.sequences:
+        traits = read_traits(challenge.train, name, cluster, fold)
+        found = [
+            (find_barcode(traits, traits.label == each), each)
+            for each in np.unique(traits.label)
+            if enough_clusters(traits.cluster, traits.label == each)
+        ]
+        if not found:
+            continue
+        worst, label = max(found, key=lambda pair: pair[0].auroc)
+        text = f"fold {label} against the others: AUROC {worst.auroc:.2f} from {FEW_POSITIONS} positions"
+        status = WARN if worst.auroc >= BARCODE else PASS
+        check = f"barcodes of declared folds{_of_which(challenge, name)}"
+        yield Finding(check, status, text, worst.positions)
+
+
+def _of_which(challenge: Challenge, name: str) -> str:
+    return f": {name}" if len(challenge.train.sequences) > 1 else ""

@@ -28,16 +28,17 @@ def audit(challenge: Challenge, *, num_folds: int | None = None, quiet: bool = T
     rows = Rows.of(challenge, folds)
     with Tracker("comparing sequences", rows.num_entries, shown=not quiet) as tracker:
         homology = find_homologs(rows.parts, tracker.advance)
+    train_cluster, test_cluster = rows.join(homology.cluster)
     return [
         *check_test_homologs(rows, homology),
-        *check_test_rows(rows, homology.cluster),
+        *check_test_rows(challenge, train_cluster, test_cluster),
         check_fold_homologs(rows, homology),
-        *check_fold_barcodes(rows, homology.cluster),
+        *check_fold_barcodes(challenge, folds.fold, train_cluster),
         check_fold_sizes(folds),
         *check_targets(challenge),
         check_label_noise(train),
         *check_shortcuts(train, folds),
-        *check_label_permutation(rows, homology.cluster),
+        *check_label_permutation(train, folds.fold, train_cluster),
     ]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from competition.data.hashing import mix
-from competition.data.store import Store
+from competition.data.store import Store, StoredSequence
 
 BINS = 20  # of a quantity: enough for any shape of dependence
 KMER = 5  # bases: 1,024 k-mers
@@ -12,7 +12,8 @@ MOST_BASES = 200_000_000  # read at a time: fewer rows of long sequences
 
 def most_rows(store: Store, limit: int) -> int:
     """Return how many rows of a store to read at most: limit, or fewer where sequences are long."""
-    return max(100, min(limit, MOST_BASES // int(store.tokens.shape[1])))
+    width = sum(int(each.tokens.shape[1]) for each in store.sequences.values())
+    return max(100, min(limit, MOST_BASES // width))
 
 
 def sample_clusters(cluster: np.ndarray, most: int) -> np.ndarray:
@@ -24,10 +25,10 @@ def sample_clusters(cluster: np.ndarray, most: int) -> np.ndarray:
     return np.sort(order[:stop])
 
 
-def read_sequences(store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read_sequences(stored: StoredSequence, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return tokens (M, L) and lengths (M,) of rows (M,)."""
-    sequence = store.sequence_of(rows)
-    return np.asarray(store.tokens[sequence]), np.asarray(store.lengths[sequence], dtype=np.int64)
+    sequence = stored.of(rows)
+    return np.asarray(stored.tokens[sequence]), np.asarray(stored.lengths[sequence], dtype=np.int64)
 
 
 def read_targets(store: Store, rows: np.ndarray) -> np.ndarray:

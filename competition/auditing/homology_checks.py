@@ -18,7 +18,7 @@ FEW = 0.01  # of the rows: a leak of fewer warns, of more fails
 
 def check_test_homologs(rows: Rows, homology: Homology) -> Iterator[Finding]:
     """Check test rows for homologs among the training rows."""
-    if rows.test_entry is None:
+    if rows.challenge.test is None:
         return
     kind = _kinds(rows, homology.across, rows.test_entry)
     text = f"{np.count_nonzero(kind >= 0):,} of {len(kind):,} test rows{_count_kinds(kind)}"
@@ -45,10 +45,12 @@ def check_fold_homologs(rows: Rows, homology: Homology) -> Finding:
 
 
 def _kinds(rows: Rows, homologs: Homologs, entry_of_row: np.ndarray) -> np.ndarray:
-    """Return the kind (N,) of each row's closest homolog, -1 where it has none."""
-    kind = np.full(rows.num_entries, -1)
+    """Return the kind (N,) of each row's closest homolog, of any of its sequences; -1 where it has none."""
+    none = len(HOMOLOG_KINDS)
+    kind = np.full(rows.num_entries, none)
     kind[homologs.entry] = homologs.kind
-    return np.asarray(kind[entry_of_row])
+    closest = kind[entry_of_row].min(axis=1)
+    return np.where(closest == none, -1, closest)
 
 
 def _count_kinds(kind: np.ndarray) -> str:
@@ -71,10 +73,10 @@ def _status(kind: np.ndarray, challenge: Challenge) -> str:
 def _score_copying(rows: Rows, across: Homologs) -> float | None:
     """Return how well the label of a homolog in another fold predicts a row's own; None where undefined."""
     target = np.asarray(rows.challenge.train.target, dtype=np.float64)
-    means = group_means(target, rows.train_entry)
+    means = group_means(np.repeat(target, rows.train_entry.shape[1], axis=0), rows.train_entry.ravel())
     partner = np.full(rows.num_entries, -1)
     partner[across.entry] = across.partner
-    partner_of_row = partner[rows.train_entry]
+    partner_of_row = partner[rows.train_entry].max(axis=1)
     chosen = partner_of_row >= 0
     try:
         return pearson(target[chosen], means[partner_of_row[chosen]])

@@ -6,7 +6,7 @@ import numpy as np
 
 from competition.auditing.finding import FAIL, PASS, WARN, Finding
 from competition.auditing.permutation import SIGMAS, label_permutation_control
-from competition.auditing.rows import Rows, group_means
+from competition.auditing.rows import group_means
 from competition.auditing.shortcuts import shortcut_correlations
 from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
@@ -51,7 +51,9 @@ def check_label_noise(store: Store) -> Finding:
 
 def _duplicates(store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (M,) that share all inputs with another, and the number (M,) of their set."""
-    key = hash_tokens(store.tokens)[store.sequence_of(np.arange(len(store)))]
+    key = np.zeros(len(store), dtype=np.uint64)
+    for stored in store.sequences.values():
+        key = mix(key ^ hash_tokens(stored.tokens)[stored.of(np.arange(len(store)))])
     for values in store.inputs.values():
         key = mix(key ^ hash_bytes(values))
     order = np.argsort(key, kind="stable")
@@ -68,9 +70,9 @@ def check_shortcuts(store: Store, folds: FoldTable) -> Iterator[Finding]:
         yield Finding(f"shortcut: {name}", status, f"predicts the target with Pearson {value:.2f}")
 
 
-def check_label_permutation(rows: Rows, cluster: np.ndarray) -> Iterator[Finding]:
-    """Check whether labels permuted between homology clusters are predicted across folds."""
-    control = label_permutation_control(rows.challenge.train, rows.folds.fold, cluster[rows.train_entry])
+def check_label_permutation(store: Store, fold: np.ndarray, cluster: np.ndarray) -> Iterator[Finding]:
+    """Check whether labels permuted between homology clusters (N,) are predicted across folds (N,)."""
+    control = label_permutation_control(store, fold, cluster)
     if control is None:
         return
     text = (

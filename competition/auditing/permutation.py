@@ -53,12 +53,17 @@ def label_permutation_control(store: Store, fold: np.ndarray, cluster: np.ndarra
     num_clusters = len(np.unique(cluster[rows]))
     if num_clusters < FEWEST_CLUSTERS or len(np.unique(fold[rows])) < 2:
         return None
-    tokens, lengths = read_sequences(store, rows)
     truth = read_targets(store, rows)
     if truth[:, 0].min() == truth[:, 0].max():
         return None
     permuted = permute_between_clusters(truth[:, 0], cluster[rows])
-    kmers = kmer_shares(*strip(tokens, lengths, *constant_flanks(store.tokens, store.lengths)))
+    kmers = np.concatenate(
+        [
+            kmer_shares(*strip(*read_sequences(each, rows), *constant_flanks(each.tokens, each.lengths)))
+            for each in store.sequences.values()
+        ],
+        axis=1,
+    )
     predictions = out_of_fold(kmers, np.concatenate([truth, permuted], axis=1), fold[rows])
     num_targets = truth.shape[1]
     matrix = np.corrcoef(predictions[:, num_targets:], permuted, rowvar=False)

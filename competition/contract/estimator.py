@@ -11,7 +11,7 @@ from accelerate.utils import set_seed
 from competition.contract.subject import Subject, agree, agree_one_by_one, fault_of_predictions, make_batches
 from competition.training import checkpoint
 from competition.training.cross_validation import collapsed
-from competition.training.estimator_fold import fit_estimator
+from competition.training.estimator_fold import arrays, fit_estimator
 from competition.training.solution import shapes
 
 FIT_ROWS = 256
@@ -31,9 +31,7 @@ def _fitted(subject: Subject) -> Any:
 
 
 def _arrays(subject: Subject, rows: np.ndarray) -> dict[str, np.ndarray]:
-    store = subject.challenge.train
-    others = {name: np.array(store.inputs[name][rows]) for name in subject.challenge.declaration.inputs}
-    return {"sequence": make_batches(subject, ["sequence"]).window(rows).numpy(), **others}
+    return arrays(make_batches(subject, subject.input_names), rows)
 
 
 def check_fit(subject: Subject) -> str:

@@ -29,7 +29,7 @@ NUM_ROWS = 32  # to be overfitted
 
 def check_inputs(subject: Subject) -> str:
     assert subject.solution.Model is not None
-    known = ["sequence", *subject.challenge.declaration.inputs]
+    known = subject.challenge.declaration.input_names
     for name in subject.input_names:
         if name not in known:
             return (

@@ -44,8 +44,8 @@ def open_challenge(folder: Path, *, verify: bool = True) -> Challenge:
     test = public / "test"
     return Challenge(
         challenge,
-        Store(public / "train", list(challenge.inputs)),
-        Store(test, list(challenge.inputs)) if test.exists() else None,
+        Store(public / "train", challenge.inputs, challenge.sequences),
+        Store(test, challenge.inputs, challenge.sequences) if test.exists() else None,
         folder,
         file_digest(declaration),
     )
@@ -59,10 +59,11 @@ def test_ids(challenge: Challenge) -> pd.Index:
 
 
 def test_sequences(challenge: Challenge) -> list[str]:
-    """Return the sequence of every test row, in the order of test_ids."""
+    """Return the sequence of every test row, in the order of test_ids; rows must have one."""
     assert challenge.test is not None
-    distinct = decode(np.asarray(challenge.test.tokens))
-    return [distinct[place] for place in challenge.test.sequence_of(np.arange(len(challenge.test)))]
+    stored = challenge.test.sequence
+    distinct = decode(np.asarray(stored.tokens))
+    return [distinct[place] for place in stored.of(np.arange(len(challenge.test)))]
 
 
 def target_names(declaration: Declaration) -> list[str]:

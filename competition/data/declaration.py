@@ -2,18 +2,39 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from competition.base import toml
 from competition.base.errors import InputError, one_of
 from competition.metrics.registry import METRICS
 
+T = TypeVar("T")
 SUBSET_KINDS = ("rows", "pairs")
-# What an input may not be called, as the rows have it already.
+# What no input may be called, and no sequence but the first, as the rows have it already.
 TAKEN = ("sequence", "length", "sequence_index", "target", "rows", "weight")
+# How a challenge with one sequence, called "sequence", declares it: at the top, without a table.
+PLAIN = ("origin", "left_flank", "right_flank")
+
+
+@dataclass(frozen=True)
+class InputSequence:
+    """A sequence that every row has: where its windows count from, and what surrounds it."""
+
+    name: str = "sequence"
+    origin: int = 0  # index of the base that windows count from
+    left_flank: str = ""  # the construct around a stored sequence, nearest base last
+    right_flank: str = ""
+    window: tuple[int, int] | None = None  # what a solution reads whose Config says nothing of it
+
+    @property
+    def files(self) -> tuple[str, str, str]:
+        """The names of its files of tokens, lengths and index, without .npy."""
+        if self.name == "sequence":
+            return "sequence", "length", "sequence_index"
+        return self.name, f"{self.name}_length", f"{self.name}_index"
 
 
 @dataclass(frozen=True)
@@ -71,10 +92,8 @@ class Declaration:
     title: str = ""
     source: str = ""
     licence: str = ""
-    origin: int = 0  # index of the base that windows count from
-    left_flank: str = ""  # the construct around a stored sequence, nearest base last
-    right_flank: str = ""
-    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # per-row shapes besides "sequence"
+    sequences: tuple[InputSequence, ...] = (InputSequence(),)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # per-row shapes besides sequences
     subsets: Mapping[str, str] = field(default_factory=dict)  # name -> "rows" or "pairs"
     ensembles: bool = True
     tie_break: str = ""  # name of the score that orders submissions within a tier
@@ -94,6 +113,16 @@ class Declaration:
         return self.scores[0]
 
     @property
+    def sequence(self) -> InputSequence:
+        """The sequence of rows that have one; InputError where they have several."""
+        return only(self.sequences, [each.name for each in self.sequences])
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """All that forward may ask for."""
+        return (*(each.name for each in self.sequences), *self.inputs)
+
+    @property
     def train_digest(self) -> str:
         """sha256 over the digests of the training rows' files, whatever else is declared."""
         listed = [f"{digest} {path}" for path, digest in self.files.items() if path.startswith("train/")]
@@ -108,6 +137,14 @@ class Shapes:
     targets: tuple[str, ...]
 
 
+def only(sequences: Iterable[T], names: Iterable[str]) -> T:
+    """Return the only one of some sequences; InputError names them where there are several."""
+    found = list(sequences)
+    if len(found) > 1:
+        raise InputError(f"each row has several sequences ({', '.join(names)}); wanted rows with one")
+    return found[0]
+
+
 def _check(declaration: Declaration) -> None:
     where = f"challenge {declaration.name!r}"
     if not declaration.targets or not declaration.scores:
@@ -120,9 +157,7 @@ def _check(declaration: Declaration) -> None:
     }.items():
         if len(set(names)) < len(names):
             raise InputError(f"{where}: {kind}s are called {', '.join(names)}; wanted each name once")
-    for name in declaration.inputs:
-        if name in TAKEN or not name.isidentifier():
-            raise InputError(f"{where}: an input cannot be called {name!r}; wanted another name")
+    _check_inputs(declaration, where)
     known = {"all", *declaration.subsets}
     for name, kind in declaration.subsets.items():
         if kind not in SUBSET_KINDS:
@@ -148,6 +183,22 @@ def _check(declaration: Declaration) -> None:
         )
 
 
+def _check_inputs(declaration: Declaration, where: str) -> None:
+    """Raise InputError where inputs and sequences cannot be called so, or a window is none."""
+    if not declaration.sequences:
+        raise InputError(f"{where} has no sequences; wanted at least one")
+    taken = set(TAKEN) - set(InputSequence().files)
+    for each in declaration.sequences:
+        if taken & set(each.files) or not each.name.isidentifier():
+            raise InputError(f"{where}: a sequence cannot be called {each.name!r}; wanted another name")
+        taken |= set(each.files)
+        if each.window is not None and not (len(each.window) == 2 and each.window[0] < each.window[1]):
+            raise InputError(f"{where}: {each.name} has the window {each.window}; wanted [start, stop)")
+    for name in declaration.inputs:
+        if name in taken or name in TAKEN or not name.isidentifier():
+            raise InputError(f"{where}: an input cannot be called {name!r}; wanted another name")
+
+
 def to_toml(declaration: Declaration) -> str:
     """Format a declaration as the text of challenge.toml."""
     document = {
@@ -155,9 +206,7 @@ def to_toml(declaration: Declaration) -> str:
         "title": declaration.title,
         "source": declaration.source,
         "licence": declaration.licence,
-        "origin": declaration.origin,
-        "left_flank": declaration.left_flank,
-        "right_flank": declaration.right_flank,
+        **_sequences(declaration.sequences),
         "near_duplicates": declaration.near_duplicates,
         "row_weights": declaration.row_weights or None,
         "targets": [vars(target) for target in declaration.targets],
@@ -175,6 +224,13 @@ def to_toml(declaration: Declaration) -> str:
     return toml.dumps({key: value for key, value in document.items() if value not in ("", {})})
 
 
+def _sequences(sequences: Sequence[InputSequence]) -> dict[str, Any]:
+    tables = [{name: value for name, value in vars(each).items() if value != ""} for each in sequences]
+    if [(each.name, each.window) for each in sequences] != [("sequence", None)]:
+        return {"sequences": tables}
+    return {name: value for name, value in tables[0].items() if name in PLAIN}
+
+
 def from_toml(path: Path) -> Declaration:
     """Read challenge.toml; InputError names an unknown or missing key."""
     document: dict[str, Any] = toml.load(path)
@@ -182,6 +238,13 @@ def from_toml(path: Path) -> Declaration:
         document |= document.pop("rules", {})
         for name, kind in (("targets", Target), ("scores", Score)):
             document[name] = tuple(_make(kind, table, path) for table in document.get(name, []))
+        plain = {name: document.pop(name) for name in PLAIN if name in document}
+        if plain and "sequences" in document:
+            raise InputError(f"{path} has both {next(iter(plain))} and [[sequences]]; wanted one of them")
+        document["sequences"] = tuple(
+            _make(InputSequence, {**table, **_window(table)}, path)
+            for table in document.get("sequences", [plain])
+        )
         document["inputs"] = {k: tuple(shape) for k, shape in document.get("inputs", {}).items()}
         declaration: Declaration = _make(Declaration, document, path)
     except (TypeError, AttributeError) as error:
@@ -189,10 +252,16 @@ def from_toml(path: Path) -> Declaration:
     return declaration
 
 
+def _window(table: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {"window": tuple(table["window"])} if "window" in table else {}
+
+
 def _make(kind: Any, table: Mapping[str, Any], path: Path) -> Any:
     """Make a dataclass from a table of the file."""
     for key in table:
-        if key not in (names := [each.name for each in fields(kind)]):
+        if key not in (
+            names := [*(each.name for each in fields(kind)), *(PLAIN if kind is Declaration else ())]
+        ):
             raise one_of(f"key in {path}", key, names)
     for each in fields(kind):
         if each.name not in table and each.default is MISSING and each.default_factory is MISSING:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.data.cores import Sequences
 from competition.data.declaration import Declaration
-from competition.data.groups import chain, components, homology_clusters
-from competition.data.hashing import hash_either_strand, hash_text, mix, scale
+from competition.data.groups import chain, components, join_columns
+from competition.data.hashing import hash_text, mix, scale
+from competition.data.homology import row_clusters
 from competition.data.store import Store
 
 CACHED_ROWS = 10_000  # with fewer rows the groups are found faster than they are worth keeping
@@ -47,7 +47,10 @@ def fold_table(
         return FoldTable(_declared_folds(store, num_folds), key, num_folds)
     num_groups = len(np.unique(key))
     if num_folds > num_groups:
-        raise InputError(f"--folds {num_folds}: there are only {num_groups} groups in {len(store)} rows")
+        shared = "; rows that share one of their sequences are one group" if len(store.sequences) > 1 else ""
+        raise InputError(
+            f"--folds {num_folds}: there are only {num_groups} groups in {len(store)} rows{shared}"
+        )
     fold = scale(mix(key), num_folds)
     empty = np.setdiff1d(np.arange(num_folds), fold)
     if len(empty):
@@ -93,24 +96,22 @@ def group_keys(store: Store, declaration: Declaration, cache: Path | None) -> np
 
 
 def _find_groups(store: Store, declaration: Declaration) -> np.ndarray:
-    sequence = store.sequence_of(np.arange(len(store)))
     named = hash_text(store.rows["group"]) if "group" in store.rows else None
-    if not declaration.near_duplicates:
-        return named if named is not None else hash_either_strand(store.tokens, store.lengths)[sequence]
-    family, own = homology_clusters([Sequences(store.tokens, store.lengths)])
-    family, own = family[sequence], own[sequence]
-    if named is not None:
-        rows = np.arange(len(store), dtype=np.int32)
-        family = components([chain(named, rows), chain(family, rows)], len(store))
-        own = named
-    return _smallest(own, family)
+    if named is not None and not declaration.near_duplicates:
+        return named
+    [found] = row_clusters([store], near_duplicates=declaration.near_duplicates)
+    cluster = join_columns(found.number)
+    if named is None:
+        return _smallest(found.own.min(axis=1), cluster)
+    rows = np.arange(len(store), dtype=np.int32)
+    return _smallest(named, components([chain(named, rows), chain(cluster, rows)], len(store)))
 
 
-def _smallest(values: np.ndarray, family: np.ndarray) -> np.ndarray:
-    """Return for each row the smallest value (N,) uint64 in its family."""
-    order = np.argsort(family, kind="stable")
-    starts = np.flatnonzero(np.diff(family[order], prepend=-1))
-    smallest: np.ndarray = np.minimum.reduceat(values[order], starts)[family]
+def _smallest(values: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """Return for each row the smallest value (N,) uint64 in its cluster (N,)."""
+    order = np.argsort(cluster, kind="stable")
+    starts = np.flatnonzero(np.diff(cluster[order], prepend=-1))
+    smallest: np.ndarray = np.minimum.reduceat(values[order], starts)[cluster]
     return smallest
 
 
@@ -130,13 +131,15 @@ def validation_mask(key: np.ndarray, *, fold: int, fraction: float, seed: int) -
 
 
 def _cache_name(declaration: Declaration) -> str:
-    names = ("train/sequence.npy", "train/rows.csv", "train/sequence_index.npy")
-    content = [
-        CACHE_VERSION,
-        str(declaration.near_duplicates),
-        *(declaration.files.get(name, "") for name in names),
-    ]
+    rows = declaration.files.get("train/rows.csv", "")
+    content = [CACHE_VERSION, str(declaration.near_duplicates), rows, *sequence_digests(declaration, "train")]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+
+
+def sequence_digests(declaration: Declaration, part: str) -> list[str]:
+    """Return the digests of the files that say which sequences the rows of a part have."""
+    stems = [stem for each in declaration.sequences for stem in (each.files[0], each.files[2])]
+    return [declaration.files.get(f"{part}/{stem}.npy", "") for stem in stems]
 
 
 def read_cache(path: Path, count: int) -> np.ndarray | None:

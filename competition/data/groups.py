@@ -90,6 +90,14 @@ def components(pairs: list[np.ndarray], count: int) -> np.ndarray:
     return component
 
 
+def join_columns(number: np.ndarray) -> np.ndarray:
+    """Number the sets of rows that share a value in any of their columns (N, S): (N,) int64."""
+    if number.shape[1] == 1:
+        return np.asarray(number[:, 0])
+    rows = np.repeat(np.arange(len(number)), number.shape[1])
+    return components([chain(number.ravel(), rows)], len(number))
+
+
 def chain(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return pairs (2, M) of rows that chain all rows with the same value."""
     order = np.argsort(values, kind="stable")

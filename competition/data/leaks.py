@@ -5,9 +5,15 @@ import hashlib
 import numpy as np
 
 from competition.data.challenge import Challenge
-from competition.data.cores import Sequences
-from competition.data.folds import CACHE_VERSION, CACHED_ROWS, FoldTable, read_cache, write_cache
-from competition.data.groups import homology_clusters
+from competition.data.folds import (
+    CACHE_VERSION,
+    CACHED_ROWS,
+    FoldTable,
+    read_cache,
+    sequence_digests,
+    write_cache,
+)
+from competition.data.homology import row_clusters
 
 
 def leaks(opened: Challenge, folds: FoldTable) -> list[str]:
@@ -52,13 +58,11 @@ def _known_test_rows(opened: Challenge) -> int:
 
 def _count(opened: Challenge) -> int:
     assert opened.test is not None
-    stores = (opened.train, opened.test)
-    number = homology_clusters([Sequences(store.tokens, store.lengths) for store in stores]).number
-    known, sequence = np.split(number, [len(opened.train.lengths)])
-    return int(np.isin(sequence, known)[opened.test.sequence_of(np.arange(len(opened.test)))].sum())
+    train, test = row_clusters((opened.train, opened.test))
+    return int(np.isin(test.number, train.number).any(axis=1).sum())
 
 
 def _cache_name(opened: Challenge) -> str:
-    names = [f"{part}/{file}.npy" for part in ("train", "test") for file in ("sequence", "sequence_index")]
-    content = [CACHE_VERSION, *(opened.declaration.files.get(name, "") for name in names)]
+    digests = [sequence_digests(opened.declaration, part) for part in ("train", "test")]
+    content = [CACHE_VERSION, *digests[0], *digests[1]]
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]

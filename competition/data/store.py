@@ -1,7 +1,7 @@
 """Rows on disk: token and value arrays that are written in a stream and read as memory maps."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
+from competition.data.declaration import InputSequence, only
 from competition.data.tokens import PAD
 
 HEADER_BYTES = 128  # an .npy header of fixed size can be filled in when the number of rows is known
@@ -92,25 +93,66 @@ def _pad_to(tokens: np.ndarray, width: int) -> np.ndarray:
     return padded
 
 
+class SequenceWriter:
+    """Write the sequences of one name, and which of them each row reads where rows share them."""
+
+    def __init__(self, folder: Path, declared: InputSequence) -> None:
+        tokens, lengths, index = (folder / f"{name}.npy" for name in declared.files)
+        self.tokens = TokenWriter(tokens)
+        self.lengths = ArrayWriter(lengths, np.int32, ())
+        self.path_of_index = index
+        self.index: ArrayWriter | None = None
+
+    def append(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
+        assert len(tokens) == len(lengths), (len(tokens), len(lengths))
+        assert np.count_nonzero(tokens < PAD) == np.sum(lengths), "letters and lengths disagree"
+        self.tokens.append(tokens)
+        self.lengths.append(np.asarray(lengths))
+
+    @property
+    def width(self) -> int:
+        """The length of the longest sequence so far."""
+        return self.tokens.writer.row_shape[0] if self.tokens.writer else 0
+
+    def append_index(self, index: np.ndarray) -> None:
+        assert np.all((index >= 0) & (index < self.lengths.num_rows)), "no such sequence"
+        self.index = self.index or ArrayWriter(self.path_of_index, np.int32, ())
+        self.index.append(index)
+
+    def close(self) -> int:
+        """Finish the files; return the number of rows."""
+        self.tokens.close()
+        self.lengths.close()
+        if self.index is None:
+            return self.lengths.num_rows
+        self.index.close()
+        return self.index.num_rows
+
+
 class StoreWriter:
     """Write the rows of one part (train or test) of a challenge, block by block."""
 
-    def __init__(self, folder: Path, *, inputs: Mapping[str, tuple[int, ...]], num_targets: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        inputs: Mapping[str, tuple[int, ...]],
+        num_targets: int,
+        sequences: Sequence[InputSequence] = (InputSequence(),),
+    ) -> None:
         folder.mkdir(parents=True)
         self.folder, self.input_shapes, self.num_targets = folder, dict(inputs), num_targets
-        self.tokens = TokenWriter(folder / "sequence.npy")
-        self.lengths = ArrayWriter(folder / "length.npy", np.int32, ())
+        self.sequences = {each.name: SequenceWriter(folder, each) for each in sequences}
         self.arrays = {k: ArrayWriter(folder / f"{k}.npy", np.float32, v) for k, v in inputs.items()}
         self.target: ArrayWriter | None = None
         self.weight: ArrayWriter | None = None
-        self.index: ArrayWriter | None = None
         self.row_columns: list[str] | None = None
         self.num_rows = 0
 
     def append(
         self,
-        tokens: np.ndarray,
-        lengths: np.ndarray,
+        tokens: np.ndarray | Mapping[str, np.ndarray],
+        lengths: np.ndarray | Mapping[str, np.ndarray],
         *,
         target: np.ndarray | None = None,
         weight: np.ndarray | None = None,
@@ -119,28 +161,36 @@ class StoreWriter:
     ) -> None:
         """Append rows that each bring a sequence: tokens (n, L) uint8 PAD-filled, lengths (n,).
 
-        target (n, T) or (n,), weight (n,) of at least 0 and on any scale, inputs {name: (n, *shape)}, rows
-        {column: n values}. Without rows the ids are the row numbers. Raises InputError where a number is not
-        finite.
+        Of rows with several sequences both are given by name. target (n, T) or (n,), weight (n,) of at least
+        0 and on any scale, inputs {name: (n, *shape)}, rows {column: n values}. Without rows the ids are the
+        row numbers. Raises InputError where a number is not finite.
         """
         self.append_sequences(tokens, lengths)
-        self._append_rows(len(tokens), target=target, weight=weight, inputs=inputs, rows=rows)
+        count = len(next(iter(self._by_name(tokens).values())))
+        self._append_rows(count, target=target, weight=weight, inputs=inputs, rows=rows)
 
-    def append_sequences(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
-        """Append sequences (n, L) that rows refer to by their number."""
-        assert len(tokens) == len(lengths), (len(tokens), len(lengths))
-        assert np.count_nonzero(tokens < PAD) == np.sum(lengths), "letters and lengths disagree"
-        self.tokens.append(tokens)
-        self.lengths.append(np.asarray(lengths))
+    def append_sequences(
+        self, tokens: np.ndarray | Mapping[str, np.ndarray], lengths: np.ndarray | Mapping[str, np.ndarray]
+    ) -> None:
+        """Append sequences (n, L) that rows refer to by their number; of several, both are given by name."""
+        long = self._by_name(lengths)
+        for name, block in self._by_name(tokens).items():
+            self.sequences[name].append(block, long[name])
 
-    def append_rows(self, sequence_index: np.ndarray, **columns: Any) -> None:
-        """Append rows that share sequences: sequence_index (n,) counts the sequences appended so far."""
-        index = np.asarray(sequence_index)
-        assert np.all((index >= 0) & (index < self.lengths.num_rows)), "no such sequence"
-        if self.index is None:
-            self.index = ArrayWriter(self.folder / "sequence_index.npy", np.int32, ())
-        self.index.append(index)
-        self._append_rows(len(index), **columns)
+    def append_rows(self, sequence_index: np.ndarray | Mapping[str, np.ndarray], **columns: Any) -> None:
+        """Append rows that share sequences: sequence_index (n,) counts the sequences appended so far.
+
+        Of rows with several sequences there is one by name.
+        """
+        by_name = self._by_name(sequence_index)
+        for name, index in by_name.items():
+            self.sequences[name].append_index(np.asarray(index))
+        self._append_rows(len(next(iter(by_name.values()))), **columns)
+
+    def _by_name(self, given: np.ndarray | Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        by_name = given if isinstance(given, Mapping) else {next(iter(self.sequences)): given}
+        assert by_name.keys() == self.sequences.keys(), (list(by_name), list(self.sequences))
+        return by_name
 
     def _append_rows(
         self,
@@ -184,18 +234,15 @@ class StoreWriter:
 
     def close(self) -> None:
         """Finish the files and check the whole: counts agree and ids are unique."""
-        self.tokens.close()
-        writers = [self.lengths, *self.arrays.values(), self.target, self.weight, self.index]
+        num_rows = [each.close() for each in self.sequences.values()]
+        writers = [writer for writer in (*self.arrays.values(), self.target, self.weight) if writer]
         for writer in writers:
-            if writer is not None:
-                writer.close()
+            writer.close()
         if self.num_rows == 0:
             raise InputError(f"{self.folder.name}: no rows; wanted at least one")
-        for writer in (*self.arrays.values(), self.target, self.weight, self.index):
-            assert writer is None or writer.num_rows == self.num_rows, writer.path
+        assert {*num_rows, *(writer.num_rows for writer in writers)} == {self.num_rows}, num_rows
         if self.weight is not None:
             normalise(self.weight.path)
-        assert self.index is not None or self.lengths.num_rows == self.num_rows
         if self.row_columns is not None:
             rows = read_rows(self.folder / "rows.csv")
             assert len(rows) == self.num_rows, (len(rows), self.num_rows)
@@ -225,20 +272,40 @@ def read_rows(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
+class StoredSequence:
+    """The sequences of one name, memory-mapped; rows may share them."""
+
+    def __init__(self, folder: Path, declared: InputSequence) -> None:
+        tokens, lengths, index = (folder / f"{name}.npy" for name in declared.files)
+        self.tokens = _memory_map(tokens)  # (S, L) uint8
+        self.lengths = _memory_map(lengths)  # (S,)
+        self.index = _optional_map(index)  # (N,) or None: each row has its own
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return which of them each of these rows reads."""
+        return rows if self.index is None else np.asarray(self.index[rows])
+
+
 class Store:
     """One part (train or test) of a challenge, memory-mapped."""
 
-    def __init__(self, folder: Path, inputs: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, inputs: Iterable[str], sequences: Iterable[InputSequence] = (InputSequence(),)
+    ) -> None:
         self.folder = folder
-        self.tokens = _memory_map(folder / "sequence.npy")  # (S, L) uint8
-        self.lengths = _memory_map(folder / "length.npy")  # (S,)
-        self.sequence_index = _optional_map(folder / "sequence_index.npy")  # (N,) or None
+        self.sequences = {each.name: StoredSequence(folder, each) for each in sequences}
         self.target = _optional_map(folder / "target.npy")  # (N, T) or None
         self.weight = _optional_map(folder / "weight.npy")  # (N,) of mean 1, or None
         self.inputs = {name: _memory_map(folder / f"{name}.npy") for name in inputs}  # (N, *shape)
 
     def __len__(self) -> int:
-        return len(self.lengths) if self.sequence_index is None else len(self.sequence_index)
+        first = next(iter(self.sequences.values()))
+        return len(first.lengths) if first.index is None else len(first.index)
+
+    @property
+    def sequence(self) -> StoredSequence:
+        """The sequence of rows that have one; InputError where they have several."""
+        return only(self.sequences.values(), self.sequences)
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -247,10 +314,6 @@ class Store:
         if path.exists():
             return read_rows(path)
         return pd.DataFrame({"id": np.arange(len(self)).astype(str)})
-
-    def sequence_of(self, rows: np.ndarray) -> np.ndarray:
-        """Return which stored sequence each of these rows reads."""
-        return rows if self.sequence_index is None else np.asarray(self.sequence_index[rows])
 
 
 def _memory_map(path: Path) -> np.ndarray:

@@ -33,9 +33,17 @@ class ChallengeWriter:
         self._test = self._test or self._part("test")
         return self._test
 
+    @property
+    def parts(self) -> list[StoreWriter]:
+        """The parts that there are rows of."""
+        return [self.train, *([self._test] if self._test else [])]
+
     def _part(self, name: str) -> StoreWriter:
-        folder = self.folder / "public" / name
-        return StoreWriter(folder, inputs=self.declaration.inputs, num_targets=len(self.declaration.targets))
+        declared = self.declaration
+        return StoreWriter(
+            self.folder / "public" / name, inputs=declared.inputs, num_targets=len(declared.targets),
+            sequences=declared.sequences,
+        )  # fmt: skip
 
     def write_answers(self, frame: pd.DataFrame) -> None:
         """Write the test answers: id, one column per target (NaN: unknown), usage (public or private).
@@ -67,7 +75,9 @@ class ChallengeWriter:
             if self._test.target is not None:
                 raise InputError("test: the rows bring targets, for all to see; wanted write_answers")
             assert self._test.weight is None, "weights are of training rows"
-            _write_sample_submission(Store(public / "test", []), self.declaration, public)
+            _write_sample_submission(
+                Store(public / "test", [], self.declaration.sequences), self.declaration, public
+            )
         challenge = replace(self.declaration, files=_digests(public))
         write_text(public / "challenge.toml", to_toml(challenge))
         write_text(private / "checksums.toml", toml.dumps({"files": _digests(private)}))

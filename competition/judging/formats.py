@@ -130,7 +130,8 @@ def _with_headings(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.
     """Name the columns of a table by its first row, or by the challenge where that row holds values."""
     first, targets = table.iloc[0].tolist(), target_names(challenge.declaration)
     is_row = re.fullmatch(f"{NUMBER}|nan", first[-1]) or first[0] in test_ids(challenge)
-    if "id" in first or not (is_row or _normalise(first[0]) in test_sequences(challenge)):
+    has_one = len(challenge.declaration.sequences) == 1
+    if "id" in first or not (is_row or (has_one and _normalise(first[0]) in test_sequences(challenge))):
         return _take_headings(table, path)
     if table.shape[1] != 1 + len(targets):
         raise InputError(f"{path} has {table.shape[1]} columns; wanted an id and {', '.join(targets)}")
@@ -160,6 +161,11 @@ def _by_id(table: pd.DataFrame, path: Path, challenge: Challenge) -> pd.DataFram
         return table
     keys = [name for name in table if name == "id" or "id" not in table]
     keys = [name for name in keys if table[name].map(_is_sequence).any()]
+    if keys and len(challenge.declaration.sequences) > 1:
+        raise InputError(
+            f"{path}: what column '{quote(keys[0])}' holds is no id; wanted ids, as the rows of "
+            f"{challenge.declaration.name} have several sequences each"
+        )
     known = pd.Series(ids).groupby(np.array(test_sequences(challenge), dtype=object), sort=False).agg(list)
     for key in keys:
         if table[key].map(_normalise).isin(known.index).any():

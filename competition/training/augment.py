@@ -16,22 +16,33 @@ from competition.training.recipe import Recipe
 class Draws(NamedTuple):
     """The random numbers of some rows in an epoch: the same in any batch, process or resumed run.
 
-    A purpose is any name; draws for different purposes are independent.
+    A purpose is any name; draws for different purposes are independent, and those for different sequences.
     """
 
     rows: np.ndarray
     seed: int
     epoch: int
+    sequence: str = "sequence"  # whose tokens are augmented
+
+    @property
+    def of_row(self) -> "Draws":
+        """The draws that all sequences of a row share."""
+        return self._replace(sequence="sequence")
 
     def integers(self, low: int, high: int, purpose: str) -> np.ndarray:
         """Draw one integer in [low, high] for each row: (B,) int64."""
         return randomness.draw_integers(
-            self.rows, low=low, high=high, purpose=purpose, seed=self.seed, epoch=self.epoch
+            self.rows, low=low, high=high, purpose=self._own(purpose), seed=self.seed, epoch=self.epoch
         )
 
     def fractions(self, count: int, purpose: str) -> np.ndarray:
         """Draw count numbers in [0, 1) for each row: (B, count) float64."""
-        return randomness.draw_fractions(self.rows, count, purpose=purpose, seed=self.seed, epoch=self.epoch)
+        return randomness.draw_fractions(
+            self.rows, count, purpose=self._own(purpose), seed=self.seed, epoch=self.epoch
+        )
+
+    def _own(self, purpose: str) -> str:
+        return purpose if self.sequence == "sequence" else f"{purpose} of {self.sequence}"
 
 
 Augmentation = Callable[[Tensor, Draws], Tensor]
@@ -48,8 +59,8 @@ def augmentations(recipe: Recipe) -> list[Augmentation]:
 
 
 def reverse_complement(tokens: Tensor, draws: Draws) -> Tensor:
-    """Show the other strand of every second row, on average."""
-    return flip(tokens, draws.integers(0, 1, "strand"))
+    """Show the other strand of every second row, on average: of all its sequences."""
+    return flip(tokens, draws.of_row.integers(0, 1, "strand"))
 
 
 def mutate(share: float, tokens: Tensor, draws: Draws) -> Tensor:

@@ -11,6 +11,7 @@ from accelerate.utils import set_seed
 
 from competition.data.store import Store
 from competition.training import checkpoint, randomness
+from competition.training.batches import Batches
 from competition.training.fit import WEIGHTS
 from competition.training.job import Cost, FoldResult, Job
 
@@ -24,9 +25,9 @@ def run_estimator_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np
     set_seed(randomness.derive("model", job.seed, fold) % 2**32)
     estimator = job.solution.Estimator(job.config, job.shapes)
     weight = None if opened.train.weight is None else np.asarray(opened.train.weight[train_rows])
-    fit_estimator(estimator, arrays(job, opened.train, train_rows), job.target[train_rows], weight)
+    fit_estimator(estimator, _arrays(job, opened.train, train_rows), job.target[train_rows], weight)
     seconds = time.monotonic() - started
-    oof = np.asarray(estimator.predict(arrays(job, opened.train, held_out)), np.float32)
+    oof = np.asarray(estimator.predict(_arrays(job, opened.train, held_out)), np.float32)
     test = estimator_test(job, estimator) if opened.test is not None else None
     state = {name: torch.from_numpy(np.asarray(value)) for name, value in estimator.state_dict().items()}
     if job.accelerator.is_main_process:
@@ -49,7 +50,7 @@ def fit_estimator(
 def estimator_test(job: Job, estimator: Any) -> np.ndarray:
     """Return what a fitted Estimator predicts for the test rows (M, T)."""
     assert job.opened.test is not None
-    return np.asarray(estimator.predict(arrays(job, job.opened.test, np.arange(len(job.opened.test)))))
+    return np.asarray(estimator.predict(_arrays(job, job.opened.test, np.arange(len(job.opened.test)))))
 
 
 def load_estimator(job: Job, fold: int) -> Any:
@@ -61,12 +62,15 @@ def load_estimator(job: Job, fold: int) -> Any:
     return estimator
 
 
-def arrays(job: Job, store: Store, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return an Estimator's inputs: windowed tokens (N, W) uint8 and the other arrays."""
-    batches = job.batches(store, torch.device("cpu"))
+def arrays(batches: Batches, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return an Estimator's inputs: windowed tokens (N, W) uint8 of each sequence, and the other arrays."""
     parts = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
-    tokens = np.concatenate([batches.window(part).numpy() for part in parts])
-    return {
-        "sequence": tokens,
-        **{name: np.asarray(store.inputs[name][rows]) for name in job.input_names[1:]},
+    tokens = {
+        name: np.concatenate([window.tokens(part).numpy() for part in parts])
+        for name, window in batches.windows.items()
     }
+    return {**tokens, **{name: np.asarray(values[rows]) for name, values in batches.store.inputs.items()}}
+
+
+def _arrays(job: Job, store: Store, rows: np.ndarray) -> dict[str, np.ndarray]:
+    return arrays(job.batches(store, torch.device("cpu")), rows)

@@ -66,12 +66,13 @@ def _compare(
     for fold in range(folds.num_folds):
         trained = clusters.source[source_folds.fold != fold]
         for part, own in (("training", clusters.train[folds.fold == fold]), ("test", clusters.test)):
-            seen = np.isin(own, trained)
+            seen = np.isin(own, trained).any(axis=1)
             if seen.any():
                 rows = np.flatnonzero(folds.fold == fold) if part == "training" else np.arange(len(own))
                 store = target.train if part == "training" else target.test
                 assert store is not None
-                other = np.flatnonzero((clusters.source == own[seen][0]) & (source_folds.fold != fold))[0]
+                alike = np.isin(clusters.source, own[seen][0]).any(axis=1)
+                other = np.flatnonzero(alike & (source_folds.fold != fold))[0]
                 raise InputError(
                     f"--init {run}: the model of fold {fold} was trained on homologs of {int(seen.sum()):,} "
                     f"{part} rows that it is to predict, such as row {source.train.rows['id'][other]!r} of "

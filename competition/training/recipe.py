@@ -1,5 +1,6 @@
 """What the harness reads from a solution's Config; all other fields are the model's own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from competition.base.errors import InputError, one_of
@@ -13,7 +14,7 @@ class Recipe:
     """How rows become batches and how a model is trained on them."""
 
     challenge: str = "promoters"
-    window: tuple[int, int] = (0, 112)
+    window: tuple[int, int] | Mapping[str, tuple[int, int]] | None = None  # a pair, or pairs by sequence
     encoding: str = "acgt"
     shift: tuple[int, int] = (0, 0)
     reverse_complement: bool = False

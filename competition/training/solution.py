@@ -22,6 +22,7 @@ from competition.data.find import find_challenge
 from competition.data.tokens import planes
 from competition.training.recipe import TOKENS, Recipe
 from competition.training.tuned import FILE, read_tuned
+from competition.training.windows import windows_of
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Solution:
         An Estimator takes every input there is.
         """
         if self.Model is None:
-            return ("sequence", *declaration.inputs)
-        known = ("sequence", *declaration.inputs)
+            return declaration.input_names
+        known = declaration.input_names
         parameters = list(inspect.signature(self.Model.forward).parameters.values())[1:]
         return tuple(each.name for each in parameters if each.default is each.empty or each.name in known)
 
@@ -93,12 +94,30 @@ def _import(folder: Path) -> types.ModuleType:
 
 
 def shapes(config: Any, declaration: Declaration) -> Shapes:
-    """Return the shape of each input of one row: the sequence is (channels, window), as tokens (window,)."""
+    """Return the shape of each input of one row: a sequence is (channels, window), as tokens (window,).
+
+    A sequence without a window is left out. Raises InputError where one window is set for several sequences.
+    """
     recipe = Recipe.of(config)
-    start, stop = recipe.window
+    _require_names(recipe, config, declaration)
     channels = () if recipe.encoding == TOKENS else (planes(recipe.encoding).shape[1],)
-    inputs = {"sequence": (*channels, stop - start), **declaration.inputs}
-    return Shapes(inputs, tuple(target.name for target in declaration.targets))
+    windows = windows_of(recipe, declaration)
+    sequences = {name: (*channels, stop - start) for name, (start, stop) in windows.items()}
+    return Shapes({**sequences, **declaration.inputs}, tuple(target.name for target in declaration.targets))
+
+
+def _require_names(recipe: Recipe, config: Any, declaration: Declaration) -> None:
+    """Refuse a window that was set for no sequence in particular, where there are several.
+
+    The default of a Config is for challenges with one sequence, and is passed over.
+    """
+    default = {each.name: each.default for each in dataclasses.fields(config)}.get("window")
+    if len(declaration.sequences) > 1 and isinstance(recipe.window, tuple) and recipe.window != default:
+        names = " or ".join(each.name for each in declaration.sequences)
+        raise InputError(
+            f"window {recipe.window} does not say of which sequence; "
+            f"wanted --set 'window={{NAME = [start, stop]}}' with {names}"
+        )
 
 
 def configure(
@@ -150,6 +169,8 @@ def coerce(config_class: type, name: str, value: object) -> object:
     hints = typing.get_type_hints(config_class)
     if name not in hints:
         raise one_of("Config field", name, sorted(hints))
+    if name == "window":  # whatever a Config is written for, the windows of several sequences have names
+        hints |= {"window": hints["window"] | dict[str, tuple[int, int]]}
     try:
         return _fit(value, hints[name])
     except TypeError:
@@ -171,6 +192,8 @@ def _fit(value: object, hint: Any) -> object:
         if len(kinds) != len(value):
             raise TypeError
         return tuple(map(_fit, value, kinds))
+    if origin in (dict, Mapping) and isinstance(value, Mapping) and kinds:
+        return {_fit(key, kinds[0]): _fit(each, kinds[1]) for key, each in value.items()}
     if hint is float and type(value) is int:
         return float(value)
     if isinstance(value, bool) and hint not in (bool, object):

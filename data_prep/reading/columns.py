@@ -16,7 +16,7 @@ USAGES = ("train", "public", "private")
 class Columns(NamedTuple):
     """Which column of the table is what; None where there is none."""
 
-    sequence: str
+    sequences: dict[str, str]  # name -> column
     targets: tuple[Number, ...]
     id: str | None
     group: str | None

@@ -33,9 +33,8 @@ class Config:
 class Estimator:
     """Fit a ridge regression on k-mer counts and the other inputs; cross-validation chooses the penalty."""
 
-    def __init__(self, config, shapes):
+    def __init__(self, config, _):
         self.config = config
-        self.others = [name for name in shapes.inputs if name != "sequence"]
 
     def fit(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> None:
         """Fit in one pass over the rows; memory does not grow with their number."""
@@ -43,7 +42,7 @@ class Estimator:
         mean = target.mean(0)
         folds = self._sum_folds(inputs, target - mean)
         total = functools.reduce(Sums.__add__, folds)
-        scale, self.alpha = choose(folds, total, self._scales(total))
+        scale, self.alpha = choose(folds, total, self._scales(total, len(sequences_of(inputs))))
         path = Path.solve(total, scale)
         chosen = np.searchsorted(ALPHAS, self.alpha)
         self.weight = np.stack([path.weight[:, a, t] for t, a in enumerate(chosen)], axis=1)
@@ -52,7 +51,7 @@ class Estimator:
     def _sum_folds(self, inputs: dict[str, np.ndarray], target: np.ndarray) -> list["Sums"]:
         """Return the sums over the rows of each fold."""
         folds: list[Sums] = []
-        fold, first = fold_of(inputs["sequence"]), 0
+        fold, first = fold_of(*(inputs[name] for name in sequences_of(inputs))), 0
         for block in self._blocks(inputs):
             rows = slice(first, first + len(block))
             members = [fold[rows] == number for number in range(NUM_FOLDS)]
@@ -61,13 +60,13 @@ class Estimator:
             first += len(block)
         return folds
 
-    def _scales(self, total: "Sums") -> list[np.ndarray]:
+    def _scales(self, total: "Sums", num_sequences: int) -> list[np.ndarray]:
         """Return candidate factors of the features: 1 for k-mers, three choices for all other inputs.
 
         They give the other inputs together 1, 10 or 100 times the standard deviation of all k-mers.
         """
         variance = total.variance()
-        num_kmers = sum(4**length for length in range(1, self.config.k + 1))
+        num_kmers = num_sequences * sum(4**length for length in range(1, self.config.k + 1))
         kmers, others = variance[:num_kmers], variance[num_kmers:]
         if not len(others):
             return [np.ones(num_kmers)]
@@ -89,15 +88,22 @@ class Estimator:
 
     def _blocks(self, inputs: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the features (n, F) float64 of BLOCK_ROWS rows at a time."""
-        for first in range(0, len(inputs["sequence"]), BLOCK_ROWS):
+        names = sequences_of(inputs)
+        others = [values for name, values in inputs.items() if name not in names]
+        for first in range(0, len(inputs[names[0]]), BLOCK_ROWS):
             rows = slice(first, first + BLOCK_ROWS)
-            tokens = inputs["sequence"][rows]
-            others = [np.asarray(inputs[name][rows], float).reshape(len(tokens), -1) for name in self.others]
-            yield np.concatenate([self._count(tokens), *others], axis=1)
+            counts = [self._count(inputs[name][rows]) for name in names]
+            others_here = [np.asarray(values[rows], float).reshape(len(counts[0]), -1) for values in others]
+            yield np.concatenate([*counts, *others_here], axis=1)
 
     def _count(self, tokens: np.ndarray) -> np.ndarray:
         k, both = self.config.k, self.config.both_strands
         return np.concatenate([count_kmers(part, k, both_strands=both) for part in split(tokens)])
+
+
+def sequences_of(inputs: dict[str, np.ndarray]) -> list[str]:
+    """Return the names of the sequences among the inputs: they come as tokens, uint8."""
+    return [name for name, values in inputs.items() if values.dtype == np.uint8]
 
 
 def split(tokens: np.ndarray) -> list[np.ndarray]:
@@ -133,11 +139,16 @@ def reverse_complements(length: int) -> np.ndarray:
     return code
 
 
-def fold_of(tokens: np.ndarray) -> np.ndarray:
-    """Return the fold (N,) of each row's sequence (N, W); identical sequences share one."""
-    factor = np.random.default_rng(0).integers(1, 2**63, tokens.shape[1], dtype=np.uint64) | np.uint64(1)
-    hashes = np.concatenate([(part + np.uint64(1)) @ factor for part in split(tokens)])
+def fold_of(*sequences: np.ndarray) -> np.ndarray:
+    """Return the fold (N,) of each row by its sequences, each (N, W); identical rows share one."""
+    hashes = functools.reduce(np.add, map(hash_of, sequences))
     return (hashes >> np.uint64(40)) % np.uint64(NUM_FOLDS)
+
+
+def hash_of(tokens: np.ndarray) -> np.ndarray:
+    """Hash tokens (N, W): (N,) uint64."""
+    factor = np.random.default_rng(0).integers(1, 2**63, tokens.shape[1], dtype=np.uint64) | np.uint64(1)
+    return np.concatenate([(part + np.uint64(1)) @ factor for part in split(tokens)])
 
 
 @dataclass(frozen=True)

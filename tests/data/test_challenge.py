@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from competition.base.errors import InputError
 from competition.data.challenge import open_challenge
-from competition.data.declaration import Declaration, Score, Target, from_toml, to_toml
+from competition.data.declaration import Declaration, InputSequence, Score, Target, from_toml, to_toml
 from competition.data.find import find_challenge
 from competition.data.tokens import encode
 from competition.data.writer import create_challenge
@@ -36,7 +36,10 @@ def contents(folder) -> dict[str, bytes]:
 
 def test_a_challenge_comes_back_as_it_was_written(tmp_path):
     declared = declare(
-        inputs={"mark": (2, 3)}, left_flank="ACG", origin=2, ensembles=False, ceiling={"pearson": 0.9}
+        inputs={"mark": (2, 3)},
+        sequences=(InputSequence(left_flank="ACG", origin=2),),
+        ensembles=False,
+        ceiling={"pearson": 0.9},
     )
     mark = np.arange(12, dtype=float).reshape(2, 2, 3)
     with create_challenge(tmp_path / "toy", declared) as writer:
@@ -260,6 +263,18 @@ SHAPES = st.lists(st.integers(1, 9), max_size=3).map(tuple)
 SUBSETS = st.dictionaries(NAMES, st.sampled_from(["rows", "pairs"]), max_size=3)
 
 
+FLANKS = st.text("ACGT", max_size=4)
+WINDOWS = st.none() | st.tuples(st.integers(-9, 0), st.integers(1, 9))
+SEQUENCES = st.builds(
+    InputSequence,
+    st.just("sequence") | st.text("xyz", min_size=1),
+    st.integers(0, 99),
+    FLANKS,
+    FLANKS,
+    WINDOWS,
+)
+
+
 @st.composite
 def challenges(draw) -> Declaration:
     subsets = draw(SUBSETS)
@@ -274,8 +289,8 @@ def challenges(draw) -> Declaration:
         draw(NAMES),
         tuple(draw(st.lists(targets, min_size=1, max_size=3, unique_by=lambda target: target.name))),
         tuple(chosen), tie_break=draw(st.sampled_from(["", *(score.name for score in chosen)])),
-        title=draw(st.text(max_size=10)), source=draw(st.text(max_size=10)), origin=draw(st.integers(0, 99)),
-        left_flank=draw(st.text("ACGT", max_size=4)), right_flank=draw(st.text("ACGT", max_size=4)),
+        title=draw(st.text(max_size=10)), source=draw(st.text(max_size=10)), 
+        sequences=tuple(draw(st.lists(SEQUENCES, min_size=1, max_size=3, unique_by=lambda each: each.name))),
         inputs=draw(st.dictionaries(st.text("abc", min_size=1), SHAPES, max_size=3)),
         subsets=subsets, ensembles=draw(st.booleans()), near_duplicates=draw(st.booleans()),
         row_weights=draw(st.booleans()),

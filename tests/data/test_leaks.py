@@ -77,7 +77,7 @@ def test_a_large_challenge_is_searched_once(tmp_path, monkeypatch):
     monkeypatch.setattr(leaks, "CACHED_ROWS", 10)
     opened = build(tmp_path / "toy", random_tokens(200), with_copies(3))
     first = leaks_of(opened)
-    monkeypatch.setattr(leaks, "homology_clusters", lambda *_: pytest.fail("it was to be read back"))
+    monkeypatch.setattr(leaks, "row_clusters", lambda *_: pytest.fail("it was to be read back"))
     assert leaks_of(opened) == first != []
     [file] = [path for path in (opened.folder / "cache").iterdir() if path.name.startswith("test-")]
     file.write_bytes(b"damaged")

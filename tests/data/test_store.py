@@ -67,7 +67,7 @@ def test_a_file_wider_than_a_block_of_copying_is_laid_out_again(tmp_path, monkey
 
 def test_arrays_are_memory_maps_that_cannot_be_written(tmp_path):
     store = write(tmp_path / "train", target=np.zeros(2), inputs={"mark": np.ones((2, 3))})
-    for array in (store.tokens, store.lengths, store.target, store.inputs["mark"]):
+    for array in (store.sequence.tokens, store.sequence.lengths, store.target, store.inputs["mark"]):
         assert isinstance(array, np.memmap)
         assert not array.flags.writeable
 
@@ -75,8 +75,8 @@ def test_arrays_are_memory_maps_that_cannot_be_written(tmp_path):
 def test_rows_come_back_as_they_were_appended(tmp_path):
     rows = {"id": ["NA", " b,\n"], "group": ["1", ""], "colour": [1, 2.5]}
     store = write(tmp_path / "train", target=np.array([[1, 2], [3, 4]]), num_targets=2, rows=rows)
-    assert decode(store.tokens) == ["ACGT", "GG"]
-    assert store.lengths.tolist() == [4, 2]
+    assert decode(store.sequence.tokens) == ["ACGT", "GG"]
+    assert store.sequence.lengths.tolist() == [4, 2]
     assert store.target.tolist() == [[1, 2], [3, 4]]
     assert store.rows.to_dict("list") == {"id": ["NA", " b,\n"], "group": ["1", ""], "colour": ["1.0", "2.5"]}
 
@@ -116,9 +116,9 @@ def test_a_sequence_that_rows_share_is_stored_once(tmp_path):
     writer.append_rows(np.array([2, 1, 1]), target=np.array([3.0, 4.0, 5.0]))
     writer.close()
     store = Store(tmp_path / "train", [])
-    assert (len(store), store.tokens.shape) == (5, (3, 5))
+    assert (len(store), store.sequence.tokens.shape) == (5, (3, 5))
     rows = np.array([4, 2, 0])
-    assert decode(store.tokens[store.sequence_of(rows)]) == ["CC", "GGGGG", "CC"]
+    assert decode(store.sequence.tokens[store.sequence.of(rows)]) == ["CC", "GGGGG", "CC"]
 
 
 @pytest.mark.parametrize("index", [[1], [-1]])

@@ -58,7 +58,9 @@ def test_one_cell_becomes_a_challenge_whose_answers_are_private(tmp_path):
     answers = pd.read_csv(tmp_path / "c/private/answers.csv")
     assert answers.label.tolist() == [0, 0, 1]
     assert set(answers.usage) == {"private"}
-    assert len(opened.train.tokens) == len(opened.test.tokens) == 1  # the N that all rows share
+    assert (
+        len(opened.train.sequence.tokens) == len(opened.test.sequence.tokens) == 1
+    )  # the N that all rows share
 
 
 @pytest.mark.parametrize("files", [".", "classification", "three files", "gzip"])

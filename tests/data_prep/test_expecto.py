@@ -65,12 +65,12 @@ def test_windows_run_along_the_strand_with_the_start_site_at_the_origin(tmp_path
     raw, (start, stop) = write_download(tmp_path / "raw"), window
     assert prepare(raw, tmp_path / "c", "--window", start, stop, "--tss", tss) == 0
     opened = open_challenge(tmp_path / "c")
-    assert opened.declaration.origin == -start
+    assert opened.declaration.sequence.origin == -start
     genes = {gene[0]: gene for gene in GENES}
     for store in (opened.train, opened.test):
         wanted = [read_window(genes[name], start, stop, tss=column) for name in store.rows["id"]]
-        assert decode(store.tokens) == wanted
-        assert (store.lengths == stop - start).all()
+        assert decode(store.sequence.tokens) == wanted
+        assert (store.sequence.lengths == stop - start).all()
 
 
 def test_chromosome_8_is_the_test_set_and_the_sex_chromosomes_are_dropped(tmp_path):

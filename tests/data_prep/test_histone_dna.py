@@ -49,10 +49,10 @@ def check_rows(store, part: dict[str, np.ndarray]) -> None:
     """Compare a part's rows, whatever their order, with the arrays they come from."""
     wanted = {f"{cell}_{int(row[0, 0])}": row for cell, values in part.items() for row in values}
     assert sorted(store.rows["id"]) == sorted(wanted)
-    sequences = decode(store.tokens)
+    sequences = decode(store.sequence.tokens)
     for row, name in enumerate(store.rows["id"]):
         np.testing.assert_array_equal(store.inputs["histone"][row], wanted[name][:, 1:6].T.astype(np.float32))
-        assert sequences[store.sequence_index[row]] == sequence(int(name.split("_")[1]))
+        assert sequences[store.sequence.index[row]] == sequence(int(name.split("_")[1]))
         if store.target is not None:
             assert store.target[row, 0] == np.float32(wanted[name][0, 6])
     assert len(sequences) == len({name.split("_")[1] for name in wanted})  # each stored once
@@ -63,7 +63,7 @@ def test_rows_of_eval_are_test_rows_without_answers(tmp_path, eval_width):
     raw = write_download(tmp_path / "raw", eval_width=eval_width)
     assert prepare(raw, tmp_path / "c") == 0
     opened = open_challenge(tmp_path / "c")
-    assert opened.declaration.origin == 5_000
+    assert opened.declaration.sequence.origin == 5_000
     check_rows(opened.train, {cell: array(cell, GENES) for cell in CELLS})
     check_rows(opened.test, {cell: array(cell, NEW_GENES) for cell in NEW_CELLS})
     assert pd.read_csv(tmp_path / "c/private/answers.csv").expression.isna().all()

@@ -51,7 +51,7 @@ def test_a_table_becomes_training_and_test_rows(tmp_path):
     opened = open_challenge(tmp_path / "c")
     assert opened.train.rows.to_dict("list") == {"id": ["a", "b", "e"], "group": ["x", "x", "z"]}
     assert opened.test.rows["id"].to_list() == ["c", "d", "f"]
-    assert decode(opened.test.tokens) == [promoters(6)[i] for i in (2, 3, 5)]
+    assert decode(opened.test.sequence.tokens) == [promoters(6)[i] for i in (2, 3, 5)]
     assert opened.train.inputs["content"][:, 0].tolist() == [0, 1, 4]
     truth = pd.DataFrame({"id": ["f", "c", "d"], "expression": [2.5, 1.0, 1.5]})
     assert score(opened, truth)["all"]["pearson"] == pytest.approx(1)
@@ -205,7 +205,11 @@ def test_the_official_dream_layout_becomes_a_challenge(tmp_path):
     assert opened.train.inputs["singleton"][:, 0].tolist() == [1, 0, 1, 0, 0]
     assert not opened.test.inputs["singleton"].any()
     plasmid = json.loads((raw / "plasmid.json").read_text())
-    whole = opened.declaration.left_flank + opened.test.rows["id"][0] + opened.declaration.right_flank
+    whole = (
+        opened.declaration.sequence.left_flank
+        + opened.test.rows["id"][0]
+        + opened.declaration.sequence.right_flank
+    )
     assert (plasmid + plasmid).count(whole.split("0")[0] + LEFT) >= 1
     assert not opened.declaration.ensembles and opened.declaration.tie_bayes_factor == 3
     subsets = pd.read_csv(tmp_path / "c/private/subsets.csv")

@@ -60,7 +60,7 @@ def test_the_truth_reaches_the_ceiling_that_is_declared(folder):
 def test_training_labels_are_noisy_and_often_whole(folder):
     opened = open_challenge(folder)
     label = np.asarray(opened.train.target)[:, 0]
-    truth = expression(np.asarray(opened.train.tokens), START, STOP)
+    truth = expression(np.asarray(opened.train.sequence.tokens), START, STOP)
     assert label.min() >= 0
     assert label.max() <= 17
     assert 0.35 < (label % 1 == 0).mean() < 0.65
@@ -71,7 +71,7 @@ def test_planted_sites_are_where_the_table_says(folder):
     opened = open_challenge(folder)
     planted = pd.read_csv(folder / "private/planted.csv", dtype={"id": str})
     planted = planted[(planted.part == "train") & (planted.factor == "Gcn4")]
-    whole = decode(np.asarray(opened.train.tokens))
+    whole = decode(np.asarray(opened.train.sequence.tokens))
     words = []
     for row in planted.itertuples():
         word = whole[int(row.id)][row.start : row.stop]
@@ -81,7 +81,7 @@ def test_planted_sites_are_where_the_table_says(folder):
 
 def test_pairs_differ_as_their_subset_says(folder):
     opened = open_challenge(folder)
-    tokens = np.asarray(opened.test.tokens)
+    tokens = np.asarray(opened.test.sequence.tokens)
     subsets = pd.read_csv(folder / "private/subsets.csv")
     for subset, most in (("SNVs", 1), ("motif_perturbation", 17), ("motif_tiling", 17)):
         pairs = subsets[subsets.subset == subset]
@@ -101,7 +101,9 @@ def test_a_pair_is_on_one_side_of_public_and_private(folder):
 
 def test_no_test_sequence_is_a_training_sequence(folder):
     opened = open_challenge(folder)
-    inserts = [{row.tobytes() for row in np.asarray(part.tokens)[:, START:STOP]} for part in opened[1:3]]
+    inserts = [
+        {row.tobytes() for row in np.asarray(part.sequence.tokens)[:, START:STOP]} for part in opened[1:3]
+    ]
     assert not inserts[0] & inserts[1]
 
 

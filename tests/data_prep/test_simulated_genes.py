@@ -68,7 +68,7 @@ def test_planted_motifs_are_where_the_table_says(few_genes):
     assert len(rare) > 20
     for row in rare.itertuples():
         start = genes.LEFT + row.start
-        window = np.asarray(opened.train.tokens[row.gene, start : start + len(CONSENSUS["REST"])])
+        window = np.asarray(opened.train.sequence.tokens[row.gene, start : start + len(CONSENSUS["REST"])])
         both = {decode(window[None])[0], decode(reverse_complement(window[None]))[0]}
         assert CONSENSUS["REST"] in both
 
@@ -92,7 +92,7 @@ def test_chromosomes_share_a_fold_and_test_chromosomes_are_never_trained_on(few_
 
 def test_a_gene_is_stored_once_whatever_the_number_of_its_cells(few_marks):
     opened = open_challenge(few_marks)
-    assert opened.train.tokens.shape == (120, 10_000)
+    assert opened.train.sequence.tokens.shape == (120, 10_000)
     assert len(opened.train) == 120 * histone.NUM_CELLS
     assert opened.train.inputs["histone"].shape == (480, 5, 100)
     folds = fold_table(opened.train, opened.declaration, 4)
@@ -102,7 +102,7 @@ def test_a_gene_is_stored_once_whatever_the_number_of_its_cells(few_marks):
 def test_marks_and_sequence_each_tell_what_the_other_does_not(few_marks):
     opened = open_challenge(few_marks)
     marks = np.asarray(opened.train.inputs["histone"])
-    tokens = np.asarray(opened.train.tokens)[np.asarray(opened.train.sequence_index)]
+    tokens = np.asarray(opened.train.sequence.tokens)[np.asarray(opened.train.sequence.index)]
     promoter = np.log1p(marks[:, 3, 40:60].sum(1))
     start, stop = (histone.HALF + position for position in histone.STABLE_REGION)
     stable = np.isin(tokens[:, start:stop], (1, 2)).mean(1)

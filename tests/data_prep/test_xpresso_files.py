@@ -62,10 +62,10 @@ def test_the_arrays_become_training_rows_and_private_test_rows(tmp_path):
     files = make_arrays()
     assert prepare(write_h5(tmp_path / "raw", files), tmp_path / "c") == 0
     opened = open_challenge(tmp_path / "c")
-    assert opened.declaration.origin == 10_000
+    assert opened.declaration.sequence.origin == 10_000
     assert opened.train.rows["id"].to_list() == [gene(number) for number in range(7)]
-    assert decode(opened.train.tokens) == [promoter(number) for number in range(7)]
-    assert decode(opened.test.tokens) == [promoter(number) for number in range(7, 10)]
+    assert decode(opened.train.sequence.tokens) == [promoter(number) for number in range(7)]
+    assert decode(opened.test.sequence.tokens) == [promoter(number) for number in range(7, 10)]
     features = np.concatenate([files["train"]["data"], files["valid"]["data"]])
     np.testing.assert_array_equal(opened.train.inputs["half_life"], features.astype(np.float32))
     labels = np.concatenate([files["train"]["label"], files["valid"]["label"]])
@@ -189,7 +189,7 @@ def test_the_table_is_scaled_by_its_training_rows(tmp_path):
     for store in (opened.train, opened.test):
         rows = scaled.loc[store.rows["id"]]
         np.testing.assert_allclose(store.inputs["half_life"], rows[FEATURES], rtol=1e-5, atol=1e-6)
-        assert decode(store.tokens) == table.PROMOTER[store.rows["id"]].to_list()
+        assert decode(store.sequence.tokens) == table.PROMOTER[store.rows["id"]].to_list()
     np.testing.assert_allclose(
         opened.train.target[:, 0], scaled.EXPRESSION[opened.train.rows["id"]], rtol=1e-5
     )

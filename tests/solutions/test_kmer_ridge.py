@@ -172,6 +172,15 @@ def test_other_inputs_keep_their_weight_among_many_kmers():
     assert np.corrcoef(model.predict(fresh)[:, 0], fresh["extra"][:, 0])[0, 1] > 0.9
 
 
+def test_kmers_of_every_sequence_of_a_row_are_counted():
+    one, two = draw(400), draw(400, width=30, seed=2)
+    target = (two == 2).sum(1, keepdims=True) - (one == 3).sum(1, keepdims=True).astype(float)
+    model = estimator()
+    model.fit({"promoter": one[:300], "terminator": two[:300]}, target[:300])
+    predictions = model.predict({"promoter": one[300:], "terminator": two[300:]})
+    np.testing.assert_allclose(predictions, target[300:], atol=0.1)
+
+
 def test_an_input_that_never_varies_does_no_harm():
     tokens, target = draw(50), np.random.default_rng(1).normal(size=(50, 1))
     model = estimator(others=["extra"])

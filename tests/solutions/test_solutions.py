@@ -14,11 +14,12 @@ import torch
 
 from competition.contract.checks import check_contract
 from competition.data.challenge import open_challenge
-from competition.data.declaration import Declaration, Score, Shapes, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Shapes, Target
 from competition.data.tokens import planes
 from competition.data.writer import create_challenge
 from competition.training.recipe import Recipe
 from competition.training.solution import configure, load_solution
+from competition.training.windows import DEFAULT_WINDOW
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "solutions").glob("*/solution.py"))
 LENGTH, NUM_ROWS = 110, 64
@@ -38,7 +39,7 @@ def make_challenge(folder: Path, solution, window: tuple[int, int], num_rows: in
     values = {name: generator.random((num_rows, *shape)) for name, shape in inputs.items()}
     challenge = Declaration(
         "tiny", (Target("expression"),), (Score.of("mse"),),
-        origin=max(0, -start), inputs=inputs,
+        sequences=(InputSequence(origin=max(0, -start)),), inputs=inputs,
     )  # fmt: skip
     with create_challenge(folder, challenge) as writer:
         writer.train.append(tokens, np.full(num_rows, length), target=target, inputs=values)
@@ -125,7 +126,9 @@ def test_every_network_learns_the_same_on_one_process_and_on_several(tmp_path):
     for folder in folders:
         solution = load_solution(folder)
         config, _ = configure(solution, 30)
-        make_challenge(tmp_path / folder.name, solution, Recipe.of(config).window, num_rows=30)
+        make_challenge(
+            tmp_path / folder.name, solution, Recipe.of(config).window or DEFAULT_WINDOW, num_rows=30
+        )
     one = train_each(tmp_path, folders, ())
     several = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
     for processes, trained in ((2, folders), (3, [norms])):

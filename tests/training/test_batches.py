@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from competition.base.errors import InputError
 from competition.data.challenge import open_challenge
-from competition.data.declaration import Declaration, Score, Target
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.store import Store, StoreWriter
 from competition.data.tokens import LETTERS, decode, encode, planes
+from competition.training.augment import flip
 from competition.training.batches import Batches, cut, share
 from competition.training.fit import require_rows
 from competition.training.randomness import draw_integers
@@ -33,13 +34,17 @@ def build(
     folder: Path, sequences: list[str], config: Recipe, *, index=None, device=CPU, **declared
 ) -> Batches:
     """Serve sequences, or rows that share them by index; row i has the target i."""
-    challenge = Declaration("toy", (Target("y"),), SCORES, **declared)
+    challenge = Declaration("toy", (Target("y"),), SCORES, sequences=(InputSequence(**declared),))
     index = np.arange(len(sequences)) if index is None else np.array(index)
     writer = StoreWriter(folder / "train", inputs={}, num_targets=1)
     writer.append_sequences(*encode(sequences))
     writer.append_rows(index, target=np.arange(len(index)))
     writer.close()
     return Batches(Store(folder / "train", []), challenge, config, ["sequence"], device)
+
+
+def show(batches: Batches, rows: np.ndarray, **moved: np.ndarray) -> torch.Tensor:
+    return batches.windows["sequence"].tokens(rows, **moved)
 
 
 def random_sequences(count: int, length: int = 20) -> list[str]:
@@ -86,18 +91,18 @@ def test_windows_agree_with_cutting_by_hand(sequences, left, right, origin, star
     def shown(row: int, move: int) -> str:
         return by_hand(sequences[index[row]], first + move, width, left, right)
 
-    assert as_text(batches.window(rows)) == [shown(row, 0) for row in rows]
+    assert as_text(show(batches, rows)) == [shown(row, 0) for row in rows]
     moved = [shown(row, move) for row, move, _ in drawn]
-    assert as_text(batches.window(rows, offset=offset)) == moved
+    assert as_text(show(batches, rows, offset=offset)) == moved
     turned = [flipped(window) if flip else window for window, flip in zip(moved, strand, strict=True)]
-    assert as_text(batches.window(rows, offset=offset, strand=strand)) == turned
+    assert as_text(flip(show(batches, rows, offset=offset), strand)) == turned
 
 
 @pytest.mark.parametrize("encoding", ["acgt", "acgtn", "iupac"])
 def test_sequences_come_as_channels_by_position(tmp_path, encoding):
     batches = build(tmp_path / "toy", [LETTERS, "ACGT"], Config(window=(-1, 17), encoding=encoding))
     sequence = batches.inputs(np.array([1, 0]))["sequence"]
-    table, window = planes(encoding), batches.window(np.array([1, 0]))
+    table, window = planes(encoding), show(batches, np.array([1, 0]))
     assert sequence.dtype == torch.float32
     assert sequence.shape == (2, table.shape[1], 18)
     for row in range(2):
@@ -134,7 +139,7 @@ def test_what_is_named_comes_with_the_batch_and_nothing_else(toy_challenge, tmp_
 def test_rows_that_share_a_sequence_read_the_same_one(tmp_path):
     batches = build(tmp_path / "toy", ["AAAAAAAA", "CCCCCCCC"], Config(), index=[1, 0, 1])
     assert len(batches) == 3
-    assert decode(batches.window(np.array([0, 1, 2])).numpy()) == ["CCCCCCCC", "AAAAAAAA", "CCCCCCCC"]
+    assert decode(show(batches, np.array([0, 1, 2])).numpy()) == ["CCCCCCCC", "AAAAAAAA", "CCCCCCCC"]
 
 
 def test_training_shows_the_window_that_was_drawn_for_the_row(tmp_path):
@@ -214,7 +219,7 @@ def test_a_window_that_sees_one_base_of_a_flank_is_taken(tmp_path, window):
     batches = build(
         tmp_path / "toy", ["ACGTACGTAC"], Config(window=window), left_flank="GCA", right_flank="TTG"
     )
-    assert decode(batches.window(np.array([0])).numpy()) == ["G"]
+    assert decode(show(batches, np.array([0])).numpy()) == ["G"]
 
 
 def test_a_shift_that_runs_backwards_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -219,6 +220,7 @@ class Kinds:
     rates: tuple[float, float] = (0.0, 0.0)
     pairs: tuple[tuple[int, str], ...] = ()
     choice: Literal["relu", "gelu", 3] = "relu"
+    named: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     plain: tuple = ()
 
 
@@ -229,6 +231,7 @@ KINDS = st.builds(
     maybe=st.none() | NUMBERS, word_or_nothing=st.none() | WORDS, rates=st.tuples(NUMBERS, NUMBERS),
     sizes=st.lists(st.integers(0, 9)).map(tuple),
     pairs=st.lists(st.tuples(st.integers(0, 9), WORDS), max_size=3).map(tuple),
+    named=st.dictionaries(WORDS, st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2),
     choice=st.sampled_from(["relu", "gelu", 3]), plain=st.tuples(st.booleans(), st.text(max_size=3)),
 )  # fmt: skip
 
@@ -237,6 +240,13 @@ KINDS = st.builds(
 def test_a_config_survives_toml(config):
     document = tomllib.loads(toml.dumps(dataclasses.asdict(config)))
     assert Kinds(**{name: coerce(Kinds, name, value) for name, value in document.items()}) == config
+
+
+def test_the_window_of_any_config_can_be_said_by_sequence(solution):
+    config, changes = configure(solution, 5000, settings=["window={promoter = [-5, 80]}"])
+    assert config.window == {"promoter": (-5, 80)} == changes["window"]
+    with pytest.raises(InputError, match=r"Config field window = .*: wanted tuple"):
+        configure(solution, 5000, settings=["window={promoter = 80}"])
 
 
 def test_whole_numbers_will_do_for_floats_and_the_word_none_for_nothing():
@@ -249,7 +259,7 @@ def test_whole_numbers_will_do_for_floats_and_the_word_none_for_nothing():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("number", "1"), ("switch", 1), ("text", 1), ("maybe", True), ("choice", "selu"), ("rates", [1.0]),
-     ("pairs", [[1, 2]]), ("sizes", [True]), ("sizes", 1)],
+     ("pairs", [[1, 2]]), ("named", {"a": [1]}), ("named", [1, 2]), ("sizes", [True]), ("sizes", 1)],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_refused(name, value):
     with pytest.raises(InputError, match=f"Config field {name} = .*: wanted "):
