@@ -192,11 +192,15 @@ def _check_inputs(declaration: Declaration, where: str) -> None:
         if taken & set(each.files) or not each.name.isidentifier():
             raise InputError(f"{where}: a sequence cannot be called {each.name!r}; wanted another name")
         taken |= set(each.files)
-        if each.window is not None and not (len(each.window) == 2 and each.window[0] < each.window[1]):
+        if each.window is not None and not _is_window(each.window):
             raise InputError(f"{where}: {each.name} has the window {each.window}; wanted [start, stop)")
     for name in declaration.inputs:
         if name in taken or name in TAKEN or not name.isidentifier():
             raise InputError(f"{where}: an input cannot be called {name!r}; wanted another name")
+
+
+def _is_window(window: tuple[Any, ...]) -> bool:
+    return [type(edge) for edge in window] == [int, int] and window[0] < window[1]
 
 
 def to_toml(declaration: Declaration) -> str:

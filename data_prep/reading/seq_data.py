@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.data.store import ArrayWriter, StoreWriter
+from competition.data.arrays import ArrayWriter
+from competition.data.store import StoreWriter
 from data_prep.reading.files import open_bytes
 from data_prep.reading.letters import encode_line
 

@@ -88,9 +88,10 @@ def test_no_two_things_that_a_row_has_share_a_name_or_a_file(names, inputs, word
         declare(**declared)
 
 
-def test_a_window_that_is_none_is_refused():
-    with pytest.raises(InputError, match=r"x has the window \(5, 5\); wanted \[start, stop\)"):
-        declare(sequences=(InputSequence("x", window=(5, 5)),))
+@pytest.mark.parametrize("window", [(5, 5), (5,), (0.0, 5.0), ("a", "b")])
+def test_a_window_that_is_none_is_refused(window):
+    with pytest.raises(InputError, match=r"x has the window \(.*\); wanted \[start, stop\)"):
+        declare(sequences=(InputSequence("x", window=window),))
 
 
 def test_rows_that_share_a_homolog_of_any_of_their_sequences_share_a_fold(tmp_path):

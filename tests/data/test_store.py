@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from competition.base.errors import InputError
 from competition.base.files import file_digest
-from competition.data.store import ArrayWriter, Store, StoreWriter, TokenWriter, check_ids, read_rows
+from competition.data.arrays import ArrayWriter, TokenWriter
+from competition.data.store import Store, StoreWriter, check_ids, read_rows
 from competition.data.tokens import PAD, decode, encode
 
 SEQUENCES = st.lists(st.text("ACGTN", min_size=1, max_size=12), min_size=1, max_size=5)
@@ -57,7 +58,7 @@ def test_blocks_of_any_width_give_the_bytes_that_one_block_would(tmp_path_factor
 
 
 def test_a_file_wider_than_a_block_of_copying_is_laid_out_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("competition.data.store.COPY_ROWS", 3)
+    monkeypatch.setattr("competition.data.arrays.COPY_ROWS", 3)
     writer = TokenWriter(tmp_path / "x.npy")
     for block in (["A"] * 10, ["ACGT"] * 2):
         writer.append(encode(block)[0])

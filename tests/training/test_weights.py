@@ -128,6 +128,8 @@ def test_weights_are_no_input_and_nothing_else_may_have_their_name(tmp_path):
         build(tmp_path / "other", inputs={"weight": (1,)})
 
 
-def test_weights_that_are_all_nothing_are_refused(tmp_path):
+def test_weights_that_are_all_nothing_or_no_numbers_are_refused(tmp_path):
     with pytest.raises(InputError, match="every row has weight 0"):
         build(tmp_path / "toy", weight=0 * WEIGHT)
+    with pytest.raises(InputError, match="weight: row 0 has nan; wanted finite numbers"):
+        build(tmp_path / "toy", weight=np.nan * WEIGHT)
