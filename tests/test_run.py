@@ -309,7 +309,7 @@ def seal(folder: Path) -> None:
     """Write the checksums of a challenge anew after a deliberate change."""
     from dataclasses import replace
 
-    from competition.data.declaration import from_toml, to_toml
+    from competition.data.challenge_toml import from_toml, to_toml
     from competition.data.writer import _digests
 
     declaration = folder / "public" / "challenge.toml"

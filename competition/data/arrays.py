@@ -33,7 +33,7 @@ class ArrayWriter:
         self.num_rows += len(block)
 
     def _wait(self) -> None:
-        """Wait for the block that is being written; a full disk is told here."""
+        """Wait for the block that is being written; a full disk raises here."""
         if self.writing is not None:
             self.writing.result()
             self.writing = None

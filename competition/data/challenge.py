@@ -8,7 +8,8 @@ import pandas as pd
 
 from competition.base.errors import InputError
 from competition.base.files import file_digest
-from competition.data.declaration import Declaration, from_toml
+from competition.data.challenge_toml import from_toml
+from competition.data.declaration import Declaration
 from competition.data.store import Store
 from competition.data.tokens import decode
 

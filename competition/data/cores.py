@@ -128,24 +128,23 @@ def homologous(
     """Return which pairs (M,) are homologous, and their matching bases (M,).
 
     The first base of other, read on the other strand where flip is true, lies offset bases right of that of
-    one. Without rows, bases in a row are not looked at, and most pairs that do not match are told by half
-    the work.
+    one. Without rows, runs of equal bases do not count, and half the work rules most pairs out.
     """
     found, matches = np.empty(len(one), dtype=bool), np.empty(len(one), dtype=np.int64)
     step = max(1, BLOCK_WORDS // cores.planes.shape[3])
     for start in range(0, len(one), step):
         part = slice(start, start + step)
         pairs = one[part], np.where(flip[part], len(cores.lengths), 0) + other[part], offset[part]
-        found[part], matches[part] = (_judge_likely if rows else _judge_overlap)(cores, *pairs)
+        found[part], matches[part] = (_compare_likely if rows else _compare_overlap)(cores, *pairs)
     return found, matches
 
 
-def _judge_likely(
+def _compare_likely(
     cores: Cores, one: np.ndarray, other: np.ndarray, offset: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Judge those pairs of long sequences of which some words, far apart, show some likeness."""
+    """Compare those pairs of long sequences that are somewhat alike in a sample of 64-base blocks."""
     if cores.planes.shape[3] <= SAMPLE_WORDS:
-        return _judge(cores, one, other, offset)
+        return _compare(cores, one, other, offset)
     first = offset.clip(min=0) >> 6
     stop = np.minimum(cores.lengths[one], offset + cores.lengths[other % len(cores.lengths)])
     last = (stop.clip(min=1) - 1) >> 6
@@ -154,11 +153,11 @@ def _judge_likely(
     equal = np.bitwise_count(both & ~high & ~low)
     likely = np.flatnonzero((equal.max(axis=1) == 64) | (equal.sum(axis=1) >= LIKELY * _count(both)))
     found, matches = np.zeros(len(one), dtype=bool), np.zeros(len(one), dtype=np.int64)
-    found[likely], matches[likely] = _judge(cores, one[likely], other[likely], offset[likely])
+    found[likely], matches[likely] = _compare(cores, one[likely], other[likely], offset[likely])
     return found, matches
 
 
-def _judge_overlap(
+def _compare_overlap(
     cores: Cores, one: np.ndarray, other: np.ndarray, offset: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     both, differ = _lay(cores.planes, (RICH, HIGH), one, other, offset)
@@ -171,7 +170,7 @@ def _judge_overlap(
     return found & (matches >= IDENTITY * bases), matches
 
 
-def _judge(
+def _compare(
     cores: Cores, one: np.ndarray, other: np.ndarray, offset: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     both, rich, high, low = _lay(cores.planes, range(4), one, other, offset)
@@ -197,7 +196,7 @@ def _lay(
 ) -> list[np.ndarray]:
     """Return for planes of bits (M, W) where pairs differ, and for the others where both are.
 
-    other counts through both strands; column (M, ...) says which words of one are looked at, if not all.
+    other counts through both strands; column (M, ...) says which words of one are read, if not all.
     """
     width, words = planes.shape[3] - 1, planes.reshape(-1)
     column = np.arange(width) if column is None else column

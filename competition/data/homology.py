@@ -35,7 +35,7 @@ def row_clusters(stores: Sequence[Store], *, near_duplicates: bool = True) -> li
     return found
 
 
-class Families(NamedTuple):
+class SharedClusters(NamedTuple):
     """The homology clusters of the S sequences of every row of two challenges, numbered alike."""
 
     source: np.ndarray  # (N, S) training rows of the first
@@ -43,7 +43,7 @@ class Families(NamedTuple):
     test: np.ndarray  # (K, S) test rows of the second, none where it has no test set
 
 
-def find_families(source: Challenge, target: Challenge) -> Families:
+def cluster_together(source: Challenge, target: Challenge) -> SharedClusters:
     """Cluster the training rows of source and all rows of target together.
 
     Clusters are those of the folds; of equal sequences on either strand where one of the challenges says that
@@ -52,11 +52,11 @@ def find_families(source: Challenge, target: Challenge) -> Families:
     stores = [source.train, target.train, *([target.test] if target.test is not None else [])]
     both = source.declaration.near_duplicates and target.declaration.near_duplicates
     found = [each.number for each in row_clusters(stores, near_duplicates=both)]
-    return Families(found[0], found[1], found[2] if len(found) > 2 else found[1][:0])
+    return SharedClusters(found[0], found[1], found[2] if len(found) > 2 else found[1][:0])
 
 
 def homologous_rows(source: Challenge, target: Challenge) -> np.ndarray:
     """Return which training rows (N,) bool of source have a sequence homologous to any of target."""
-    families = find_families(source, target)
-    seen = np.concatenate([families.train.ravel(), families.test.ravel()])
-    return np.asarray(np.isin(families.source, seen).any(axis=1))
+    clusters = cluster_together(source, target)
+    seen = np.concatenate([clusters.train.ravel(), clusters.test.ravel()])
+    return np.asarray(np.isin(clusters.source, seen).any(axis=1))

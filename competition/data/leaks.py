@@ -1,4 +1,4 @@
-"""What is said before a score is believed: declared folds or test rows that split homologous sequences."""
+"""Leaks that a run warns of: declared folds, or a test set, that split homologous sequences."""
 
 import hashlib
 
@@ -17,9 +17,9 @@ from competition.data.homology import row_clusters
 
 
 def leaks(opened: Challenge, folds: FoldTable) -> list[str]:
-    """Say how many rows share a homology cluster with rows that they are to be told from, a line a leak.
+    """Return a line for each leak: how many rows share a homology cluster with rows on the other side.
 
-    Nothing is said of a challenge that declares that near-duplicates may be apart.
+    None for a challenge that declares that near-duplicates may be split.
     """
     if not opened.declaration.near_duplicates:
         return []

@@ -14,7 +14,8 @@ from competition.base import toml
 from competition.base.errors import InputError
 from competition.base.files import file_digest, write_text
 from competition.data.challenge import open_challenge
-from competition.data.declaration import Declaration, to_toml
+from competition.data.challenge_toml import to_toml
+from competition.data.declaration import Declaration
 from competition.data.store import Store, StoreWriter
 
 

@@ -12,7 +12,8 @@ from competition.base import toml
 from competition.base.errors import InputError, one_of
 from competition.base.files import file_digest, locked, write_text
 from competition.data.challenge import Challenge, target_names
-from competition.data.declaration import Declaration, from_toml
+from competition.data.challenge_toml import from_toml
+from competition.data.declaration import Declaration
 from competition.judging.formats import read_table
 
 TABLES = ("answers.csv", "subsets.csv")  # all that a score is taken on

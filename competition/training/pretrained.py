@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from competition.base.errors import InputError
 from competition.data.challenge import Challenge, open_challenge
 from competition.data.folds import FoldTable, fold_table
-from competition.data.homology import find_families
+from competition.data.homology import cluster_together
 from competition.training.fit import WEIGHTS
 from competition.training.record import RunRecord
 
@@ -62,7 +62,7 @@ def _compare(
     run: Path, source: Challenge, source_folds: FoldTable, target: Challenge, folds: FoldTable
 ) -> None:
     """Raise InputError where a fold's model was trained on a homolog of a row that it will predict."""
-    clusters = find_families(source, target)
+    clusters = cluster_together(source, target)
     for fold in range(folds.num_folds):
         trained = clusters.source[source_folds.fold != fold]
         for part, own in (("training", clusters.train[folds.fold == fold]), ("test", clusters.test)):

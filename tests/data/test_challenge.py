@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from competition.base.errors import InputError
 from competition.data.challenge import open_challenge
-from competition.data.declaration import Declaration, InputSequence, Score, Target, from_toml, to_toml
+from competition.data.challenge_toml import from_toml, to_toml
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.find import find_challenge
 from competition.data.tokens import encode
 from competition.data.writer import create_challenge

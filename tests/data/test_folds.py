@@ -142,7 +142,7 @@ def real(name: str) -> pd.DataFrame:
     return pd.read_csv(Path(folder) / name, sep="\t", dtype={"dream_id": str})
 
 
-def test_real_random_promoters_fall_into_tiny_families():
+def test_real_random_promoters_fall_into_tiny_clusters():
     rows = real("yeast_gpra/yeast_gpra_complex.tsv.gz")
     tokens, lengths = encode(list(rows.sequence[rows.experiment == "HQ_pTpA_Glu"]))
     family = homology_clusters([Sequences(tokens, lengths)]).number

@@ -6,7 +6,8 @@ import pytest
 from competition.base.errors import InputError
 from competition.data.challenge import open_challenge
 from competition.data.challenge import test_sequences as sequences_of_test_rows
-from competition.data.declaration import Declaration, InputSequence, Score, Target, from_toml, to_toml
+from competition.data.challenge_toml import from_toml, to_toml
+from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.folds import fold_table
 from competition.data.homology import homologous_rows
 from competition.data.leaks import leaks
