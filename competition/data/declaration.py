@@ -2,14 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from competition.base.errors import InputError, one_of
 from competition.metrics.registry import METRICS
 
-T = TypeVar("T")
 SUBSET_KINDS = ("rows", "pairs")
 # What no input may be called, and no sequence but the first, as the rows have it already.
 TAKEN = ("sequence", "length", "sequence_index", "target", "rows", "weight")
@@ -109,11 +108,6 @@ class Declaration:
         return self.scores[0]
 
     @property
-    def sequence(self) -> InputSequence:
-        """The sequence of rows that have one; InputError where they have several."""
-        return only(self.sequences, [each.name for each in self.sequences])
-
-    @property
     def input_names(self) -> tuple[str, ...]:
         """All that forward may ask for."""
         return (*(each.name for each in self.sequences), *self.inputs)
@@ -131,14 +125,6 @@ class Shapes:
 
     inputs: Mapping[str, tuple[int, ...]]
     targets: tuple[str, ...]
-
-
-def only(sequences: Iterable[T], names: Iterable[str]) -> T:
-    """Return the only one of some sequences; InputError names them where there are several."""
-    found = list(sequences)
-    if len(found) > 1:
-        raise InputError(f"each row has several sequences ({', '.join(names)}); wanted rows with one")
-    return found[0]
 
 
 def _check(declaration: Declaration) -> None:

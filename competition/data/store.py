@@ -11,7 +11,7 @@ import pandas as pd
 
 from competition.base.errors import InputError
 from competition.data.arrays import ArrayWriter, TokenWriter
-from competition.data.declaration import InputSequence, only
+from competition.data.declaration import InputSequence
 from competition.data.tokens import PAD
 
 
@@ -228,7 +228,10 @@ class Store:
     @property
     def sequence(self) -> StoredSequence:
         """The sequence of rows that have one; InputError where they have several."""
-        return only(self.sequences.values(), self.sequences)
+        if len(self.sequences) > 1:
+            names = ", ".join(self.sequences)
+            raise InputError(f"each row has several sequences ({names}); wanted rows with one")
+        return next(iter(self.sequences.values()))
 
     @cached_property
     def rows(self) -> pd.DataFrame:

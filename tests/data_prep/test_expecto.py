@@ -65,7 +65,7 @@ def test_windows_run_along_the_strand_with_the_start_site_at_the_origin(tmp_path
     raw, (start, stop) = write_download(tmp_path / "raw"), window
     assert prepare(raw, tmp_path / "c", "--window", start, stop, "--tss", tss) == 0
     opened = open_challenge(tmp_path / "c")
-    assert opened.declaration.sequence.origin == -start
+    assert opened.declaration.sequences[0].origin == -start
     genes = {gene[0]: gene for gene in GENES}
     for store in (opened.train, opened.test):
         wanted = [read_window(genes[name], start, stop, tss=column) for name in store.rows["id"]]

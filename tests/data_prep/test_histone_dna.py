@@ -63,7 +63,7 @@ def test_rows_of_eval_are_test_rows_without_answers(tmp_path, eval_width):
     raw = write_download(tmp_path / "raw", eval_width=eval_width)
     assert prepare(raw, tmp_path / "c") == 0
     opened = open_challenge(tmp_path / "c")
-    assert opened.declaration.sequence.origin == 5_000
+    assert opened.declaration.sequences[0].origin == 5_000
     check_rows(opened.train, {cell: array(cell, GENES) for cell in CELLS})
     check_rows(opened.test, {cell: array(cell, NEW_GENES) for cell in NEW_CELLS})
     assert pd.read_csv(tmp_path / "c/private/answers.csv").expression.isna().all()

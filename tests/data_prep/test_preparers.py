@@ -206,9 +206,9 @@ def test_the_official_dream_layout_becomes_a_challenge(tmp_path):
     assert not opened.test.inputs["singleton"].any()
     plasmid = json.loads((raw / "plasmid.json").read_text())
     whole = (
-        opened.declaration.sequence.left_flank
+        opened.declaration.sequences[0].left_flank
         + opened.test.rows["id"][0]
-        + opened.declaration.sequence.right_flank
+        + opened.declaration.sequences[0].right_flank
     )
     assert (plasmid + plasmid).count(whole.split("0")[0] + LEFT) >= 1
     assert not opened.declaration.ensembles and opened.declaration.tie_bayes_factor == 3

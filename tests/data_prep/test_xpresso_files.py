@@ -62,7 +62,7 @@ def test_the_arrays_become_training_rows_and_private_test_rows(tmp_path):
     files = make_arrays()
     assert prepare(write_h5(tmp_path / "raw", files), tmp_path / "c") == 0
     opened = open_challenge(tmp_path / "c")
-    assert opened.declaration.sequence.origin == 10_000
+    assert opened.declaration.sequences[0].origin == 10_000
     assert opened.train.rows["id"].to_list() == [gene(number) for number in range(7)]
     assert decode(opened.train.sequence.tokens) == [promoter(number) for number in range(7)]
     assert decode(opened.test.sequence.tokens) == [promoter(number) for number in range(7, 10)]

@@ -22,6 +22,7 @@ from competition.training.solution import (
     load_solution,
     shapes,
 )
+from competition.training.tuned import write_tuned
 
 PLAIN = Declaration("toy", (Target("expression"),), (Score.of("mse"),))
 CONFIG = """
@@ -245,6 +246,8 @@ def test_a_config_survives_toml(config):
 def test_the_window_of_any_config_can_be_said_by_sequence(solution):
     config, changes = configure(solution, 5000, settings=["window={promoter = [-5, 80]}"])
     assert config.window == {"promoter": (-5, 80)} == changes["window"]
+    write_tuned(solution.folder, "toy", changes, "by hand")
+    assert configure(solution, 5000, tuned_for="toy") == (config, changes)
     with pytest.raises(InputError, match=r"Config field window = .*: wanted tuple"):
         configure(solution, 5000, settings=["window={promoter = 80}"])
 

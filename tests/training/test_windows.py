@@ -110,3 +110,13 @@ def test_a_window_of_no_sequence_in_particular_is_refused_where_there_are_severa
         shapes(Recipe(window=(0, 5)), declare(PROMOTER, TERMINATOR))
     with pytest.raises(InputError, match="unknown sequence in window 'terminater'; did you mean"):
         shapes(Recipe(window={"terminater": (0, 5)}), declare(PROMOTER, TERMINATOR))
+
+
+def test_rows_that_were_moved_to_the_device_are_shown_as_those_on_disk(tmp_path):
+    batches = serve(tmp_path / "toy", PROMOTER, TERMINATOR, shift=(-3, 3))
+    rows = np.array([7, 3, 7, 49])
+    on_disk = batches.training(rows, seed=0, epoch=0)
+    for window in batches.windows.values():
+        window.make_resident()
+    resident = batches.training(rows, seed=0, epoch=0)
+    assert all(torch.equal(on_disk[name], resident[name]) for name in on_disk)
