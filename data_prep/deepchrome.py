@@ -19,7 +19,7 @@ import pandas as pd
 
 from competition.base.errors import one_of
 from competition.data.declaration import Declaration, Score, Target
-from competition.data.store import StoreWriter
+from competition.data.store_writer import StoreWriter
 from competition.data.tokens import encode
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.deepchrome_files import SPLITS, Genes, Part, find_parts, read_genes

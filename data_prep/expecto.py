@@ -22,7 +22,7 @@ import pandas as pd
 
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, InputSequence, Score, Target
-from competition.data.store import StoreWriter
+from competition.data.store_writer import StoreWriter
 from competition.data.writer import create_challenge
 from data_prep.reading.delimited import read_table, require_columns
 from data_prep.reading.expression_table import Expression, read_expression

@@ -26,7 +26,7 @@ import pandas as pd
 
 from competition.base.errors import InputError
 from competition.data.declaration import Declaration, InputSequence, Score, Target
-from competition.data.store import StoreWriter
+from competition.data.store_writer import StoreWriter
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.xpresso_h5 import Rows, import_h5py, read_h5
 from data_prep.reading.xpresso_table import LOGGED, NUMBERS, OFFSET, read_genes, read_promoters

@@ -10,10 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import encode
 from competition.data.writer import create_challenge
+
+# A busy machine fails no test: nothing here is timed.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 LENGTH = 110
 MOTIF = "TGACTCA"

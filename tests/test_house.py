@@ -29,7 +29,7 @@ EVERYTHING = HARNESS | PREPARERS | SOLUTIONS
 KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", "data/writer.py")}
 # What a preparer needs of the harness: to build a challenge, and to say how well one could do on it.
 FOR_PREPARERS = {
-    *(f"competition.data.{name}" for name in ("arrays", "declaration", "writer", "hashing", "store")),
+    *(f"competition.data.{name}" for name in ("arrays", "declaration", "writer", "hashing", "store_writer")),
     "competition.data.tokens",
     *(f"competition.base.{name}" for name in ("errors", "files", "parser", "toml")),
     "competition.metrics.pearson", "competition.metrics.registry", "competition.metrics.spearman",

@@ -16,7 +16,8 @@ from competition.base.files import file_digest, write_text
 from competition.data.challenge import open_challenge
 from competition.data.challenge_toml import to_toml
 from competition.data.declaration import Declaration
-from competition.data.store import Store, StoreWriter
+from competition.data.store import Store
+from competition.data.store_writer import StoreWriter
 
 
 class ChallengeWriter:

@@ -6,7 +6,7 @@ import numpy as np
 
 from competition.base.errors import InputError
 from competition.data.arrays import ArrayWriter
-from competition.data.store import StoreWriter
+from competition.data.store_writer import StoreWriter
 from data_prep.reading.files import open_bytes
 from data_prep.reading.letters import encode_line
 

@@ -5,7 +5,7 @@ import tomllib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from competition.base import toml
@@ -22,7 +22,6 @@ DOCUMENTS = st.dictionaries(TEXT, VALUES | TABLES, max_size=4)
 
 
 @given(DOCUMENTS)
-@settings(deadline=None)
 def test_a_document_survives_a_round_trip(document):
     assert tomllib.loads(toml.dumps(document)) == document
 

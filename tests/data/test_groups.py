@@ -56,7 +56,7 @@ def with_a_shared_run(here: int, there: int, flip: bool) -> np.ndarray:
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_30_shared_bases_in_a_row_join_at_any_offset_and_strand(here, there, flip):
     tokens = with_a_shared_run(here, there, flip)
     assert together(tokens, 4, 11)
@@ -115,7 +115,7 @@ def test_three_quarters_of_an_overlap_do_not_join():
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_minimizers_find_30_shared_bases_in_a_row(here, there, flip):
     tokens = with_a_shared_run(here, there, flip)
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,8 @@ from competition.data.declaration import Declaration, InputSequence, Score, Targ
 from competition.data.folds import fold_table
 from competition.data.homology import homologous_rows
 from competition.data.leaks import leaks
-from competition.data.store import Store, StoreWriter
+from competition.data.store import Store
+from competition.data.store_writer import StoreWriter
 from competition.data.tokens import decode, encode, reverse_complement
 from competition.data.writer import create_challenge
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from competition.base.errors import InputError
 from competition.base.files import file_digest
 from competition.data.arrays import ArrayWriter, TokenWriter
-from competition.data.store import Store, StoreWriter, check_ids, read_rows
+from competition.data.store import Store, read_rows
+from competition.data.store_writer import StoreWriter, check_ids
 from competition.data.tokens import PAD, decode, encode
 
 SEQUENCES = st.lists(st.text("ACGTN", min_size=1, max_size=12), min_size=1, max_size=5)
@@ -43,7 +44,7 @@ def test_blocks_of_another_shape_are_refused(tmp_path):
 
 
 @given(st.lists(SEQUENCES, min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_blocks_of_any_width_give_the_bytes_that_one_block_would(tmp_path_factory, blocks):
     folder = tmp_path_factory.mktemp("tokens")
     whole = encode([sequence for block in blocks for sequence in block])[0]
@@ -90,7 +91,7 @@ def test_without_rows_the_ids_are_the_row_numbers(tmp_path):
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=5).filter(any))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_many_small_blocks_give_the_files_that_one_block_would(tmp_path_factory, sizes):
     folder, total, rng = tmp_path_factory.mktemp("parts"), sum(sizes), np.random.default_rng(0)
     tokens, lengths = rng.integers(0, 4, (total, 8)).astype(np.uint8), np.full(total, 8)

@@ -39,7 +39,7 @@ def write(tmp_path: Path, text: str | bytes) -> Path:
     last=st.booleans(),
     size=st.sampled_from([7, 64, 1 << 20]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_file_reads_as_it_would_line_by_line(tmp_path_factory, rows, ending, last, size):
     text = ending.join("\t".join(row) for row in rows) + (ending if last else "")
     path = write(tmp_path_factory.mktemp("rows"), text)

@@ -56,7 +56,7 @@ def toy(folder: Path) -> Challenge:
     return build(folder / "toy", SEQUENCES, "expression")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(drawn=arrays(np.float64, NUM_ROWS - 2, elements=st.floats(-1e300, 1e300)))
 def test_what_is_written_and_exported_is_read_back_to_the_last_bit(folder, toy, drawn):
     values = np.concatenate([drawn, [0.0, 1.0]])[:, None]  # these two, so that they vary

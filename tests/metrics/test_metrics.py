@@ -79,7 +79,7 @@ def test_unknown_rows_are_left_out_of_their_own_target_alone(name):
 
 
 @given(columns, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_order_of_rows_does_not_matter(truth, random):
     prediction = truth[::-1] + np.arange(len(truth))
     order = np.array(random.sample(range(len(truth)), len(truth)))
@@ -90,14 +90,14 @@ def test_the_order_of_rows_does_not_matter(truth, random):
 
 
 @given(columns)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_ranks_are_scipys_mid_ranks(values):
     np.testing.assert_array_equal(ranks(values), stats.rankdata(values))
     np.testing.assert_array_equal(ranks(values.astype(np.float32)), stats.rankdata(values))
 
 
 @given(columns)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_spearman_does_not_change_under_a_monotone_map(prediction):
     truth = np.arange(len(prediction)) % 7 + 0.0
     if np.ptp(prediction):
@@ -107,7 +107,7 @@ def test_spearman_does_not_change_under_a_monotone_map(prediction):
 
 
 @given(columns, st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_pearson_does_not_change_under_an_affine_map(prediction, scale, offset):
     truth = np.arange(len(prediction)) % 7 + 0.0
     if np.ptp(prediction):
@@ -191,7 +191,7 @@ def test_an_error_out_of_float64s_range_is_refused_and_never_infinite(name):
 
 
 @given(columns, st.integers(-300, 300), st.integers(-300, 300))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_correlation_does_not_change_with_the_unit_of_either_side(prediction, power, other):
     truth = np.arange(len(prediction)) % 7 + 0.0
     if np.ptp(prediction):
@@ -201,7 +201,7 @@ def test_a_correlation_does_not_change_with_the_unit_of_either_side(prediction, 
 
 
 @given(columns, st.integers(-300, 300))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_explained_variance_does_not_change_with_the_unit_of_both_sides(prediction, power):
     truth, unit = np.arange(len(prediction)) % 7 + 0.0, 10.0**power
     found = METRICS["r2"].function(truth * unit, prediction * unit)
@@ -209,7 +209,7 @@ def test_explained_variance_does_not_change_with_the_unit_of_both_sides(predicti
 
 
 @given(columns, st.integers(-300, 300))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_perfect_prediction_scores_exactly_1_in_any_unit(truth, power):
     truth = truth * 10.0**power
     if np.ptp(truth):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from competition.base.errors import InputError
 from competition.data.challenge import open_challenge
 from competition.data.declaration import Declaration, InputSequence, Score, Target
-from competition.data.store import Store, StoreWriter
+from competition.data.store import Store
+from competition.data.store_writer import StoreWriter
 from competition.data.tokens import LETTERS, decode, encode, planes
 from competition.training.augment import flip
 from competition.training.batches import Batches, cut, share
@@ -75,7 +76,7 @@ def as_text(window: torch.Tensor) -> list[str]:
     start=st.integers(-9, 9), width=st.integers(1, 16), low=st.integers(-6, 6), span=st.integers(0, 6),
     data=st.data(),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_windows_agree_with_cutting_by_hand(sequences, left, right, origin, start, width, low, span, data):
     first, longest = origin + start, max(map(len, sequences))
     assume(first + width > -len(left) and first < longest + len(right))

@@ -42,7 +42,7 @@ def same(one, two) -> bool:
 
 
 @given(TREES)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_tree_survives_a_round_trip(tmp_path_factory, tree):
     path = tmp_path_factory.getbasetemp() / "tree.safetensors"
     save(path, tree, durable=False)
