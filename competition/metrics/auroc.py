@@ -2,19 +2,14 @@
 
 import numpy as np
 
-from competition.base.errors import InputError
-from competition.metrics.metric import Metric, Weighted, mean_over_targets, require_variation
+from competition.metrics.metric import Metric, Weighted, mean_over_targets, positives
 from competition.metrics.ranking import Ranked, ranks
 
 
 @mean_over_targets
 def auroc(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Return the area under the ROC curve: the share of pairs of a 1 and a 0 in order, ties half."""
-    require_variation("truth", truth)
-    positive = truth == 1
-    if not (positive | (truth == 0)).all():
-        other = truth[~positive & (truth != 0)][0]
-        raise InputError(f"auroc: the truth holds {other:.9g}; wanted 0 and 1")
+    positive = positives("auroc", truth)
     num_positive = int(positive.sum())
     above = ranks(prediction)[positive].sum() - num_positive * (num_positive + 1) / 2
     return float(above / (num_positive * (len(truth) - num_positive)))

@@ -149,6 +149,16 @@ def require_variation(name: str, values: np.ndarray) -> None:
         raise UndefinedMetric(f"the {name} is constant ({values[0]:.9g} in {len(values):,} rows)")
 
 
+def positives(name: str, truth: np.ndarray) -> np.ndarray:
+    """Return which labels (N,) are 1; InputError where there are not both 0 and 1 and nothing else."""
+    require_variation("truth", truth)
+    positive: np.ndarray = truth == 1
+    other = truth[~positive & (truth != 0)]
+    if len(other):
+        raise InputError(f"{name}: the truth holds {other[0]:.9g}; wanted 0 and 1")
+    return positive
+
+
 def sum_of_squares(truth: np.ndarray, prediction: np.ndarray) -> float:
     """Return the sum of the squared errors."""
     return math.fsum((error := t - p) @ error for t, p in blocks(truth, prediction))

@@ -20,7 +20,7 @@ def repeated(metric: str, truth: np.ndarray, prediction: np.ndarray, counts: np.
 
 
 def labels(truth: np.ndarray, metric: str) -> np.ndarray:
-    return (truth > 2).astype(float) if metric == "auroc" else truth
+    return (truth > 2).astype(float) if METRICS[metric].of_labels else truth
 
 
 @pytest.mark.parametrize("num_targets", [1, 2])
@@ -62,6 +62,14 @@ def test_a_resample_in_which_the_prediction_does_not_vary_has_no_value(metric):
     (counts,) = draw_counts(len(truth), resamples=50)
     draws = resample(metric, truth, [np.eye(60)[:, :1] / 3 + 0.1], iter([counts]))[0]
     np.testing.assert_array_equal(np.isnan(draws), counts[:, 0] == 0)
+
+
+@pytest.mark.parametrize("metric", ["auroc", "auprc"])
+def test_a_resample_without_both_labels_has_no_value(metric):
+    truth = np.array([[1.0], [0], [0]])
+    counts = np.array([[0, 2, 1], [3, 0, 0], [1, 1, 1]])
+    draws = resample(metric, truth, [np.array([[2.0], [1], [1]])], iter([counts]))[0]
+    np.testing.assert_array_equal(draws, [np.nan, np.nan, 1])
 
 
 def test_a_resample_draws_as_many_rows_as_there_are_and_the_same_again():

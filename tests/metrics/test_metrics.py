@@ -13,6 +13,7 @@ from sklearn import metrics as sklearn_metrics
 from competition.base.errors import InputError
 from competition.data.declaration import Score
 from competition.metrics import registry
+from competition.metrics.auprc import auprc
 from competition.metrics.auroc import auroc
 from competition.metrics.metric import BLOCK_ROWS, UndefinedMetric
 from competition.metrics.mse import mse
@@ -31,7 +32,8 @@ ORACLES = {
     "mse": sklearn_metrics.mean_squared_error,
     "mae": sklearn_metrics.mean_absolute_error,
 }
-OF_NUMBERS = [name for name in METRICS if name != "auroc"]  # which is of labels, see the end
+OF_NUMBERS = [name for name in METRICS if not METRICS[name].of_labels]  # for those of labels see the end
+OF_LABELS = {"auroc": sklearn_metrics.roc_auc_score, "auprc": sklearn_metrics.average_precision_score}
 # Values with few digits: ties are common, and sums stay exact enough to compare.
 columns = arrays(np.float64, st.integers(3, 60), elements=st.integers(-500, 500).map(lambda i: i / 8))
 
@@ -270,11 +272,20 @@ def labels(num_rows: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("num_rows", [2, 3, 50, 5000])
-def test_auroc_is_scikit_learns(num_rows, dtype):
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_a_metric_of_labels_is_scikit_learns(name, num_rows, dtype):
     for seed in range(5):
         truth, prediction = (values.astype(dtype) for values in labels(num_rows, seed=seed))
-        wanted = sklearn_metrics.roc_auc_score(truth, prediction)
-        assert auroc(truth, prediction) == pytest.approx(wanted, abs=1e-12)
+        wanted = OF_LABELS[name](truth, prediction)
+        assert METRICS[name].function(truth, prediction) == pytest.approx(wanted, abs=1e-12)
+
+
+@given(arrays(np.float64, 12, elements=st.integers(-2, 2).map(float)), st.integers(1, 2**12 - 2))
+@settings(deadline=None, max_examples=50)
+def test_ties_between_predictions_are_scikit_learns(prediction, bits):
+    truth = np.array([bits >> place & 1 for place in range(12)], np.float64)
+    for name, wanted in OF_LABELS.items():
+        assert METRICS[name].function(truth, prediction) == pytest.approx(wanted(truth, prediction))
 
 
 def test_auroc_is_1_for_right_0_for_reversed_and_one_half_for_equal_predictions():
@@ -282,23 +293,30 @@ def test_auroc_is_1_for_right_0_for_reversed_and_one_half_for_equal_predictions(
     assert [auroc(truth, p) for p in (truth, -truth, np.zeros(100))] == [1, 0, 0.5]
 
 
-def test_auroc_is_averaged_over_targets_and_leaves_unknown_rows_out():
+def test_auprc_is_1_for_right_and_the_share_of_ones_for_equal_predictions():
+    truth, _ = labels(100)
+    assert [auprc(truth, p) for p in (truth, np.zeros(100))] == [1, truth.mean()]
+
+
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_labels_are_averaged_over_targets_and_unknown_rows_left_out(name):
     (a, b), (c, d) = labels(60, seed=1), labels(60, seed=2)
     a[:10] = np.nan
-    wanted = (sklearn_metrics.roc_auc_score(a[10:], b[10:]) + sklearn_metrics.roc_auc_score(c, d)) / 2
-    assert auroc(np.stack([a, c], 1), np.stack([b, d], 1)) == pytest.approx(wanted)
+    wanted = (OF_LABELS[name](a[10:], b[10:]) + OF_LABELS[name](c, d)) / 2
+    assert METRICS[name].function(np.stack([a, c], 1), np.stack([b, d], 1)) == pytest.approx(wanted)
 
 
-def test_auroc_wants_both_labels_and_no_other_number():
+@pytest.mark.parametrize("name", OF_LABELS)
+def test_a_metric_of_labels_wants_both_and_no_other_number(name):
     with pytest.raises(UndefinedMetric, match="truth is constant"):
-        auroc(np.ones(3), np.arange(3))
-    with pytest.raises(InputError, match=r"the truth holds 0\.5; wanted 0 and 1"):
-        auroc(np.array([0, 1, 0.5]), np.arange(3))
+        METRICS[name].function(np.ones(3), np.arange(3))
+    with pytest.raises(InputError, match=rf"{name}: the truth holds 0\.5; wanted 0 and 1"):
+        METRICS[name].function(np.array([0, 1, 0.5]), np.arange(3))
 
 
-def test_auroc_fits_labels_alone():
+def test_metrics_of_labels_fit_labels_alone():
     truth, _ = labels(10)
-    assert "auroc" in fitting(truth[:, None])
+    assert set(fitting(truth[:, None])) - set(OF_NUMBERS) == set(OF_LABELS)
     assert list(fitting(truth[:, None] + 1)) == OF_NUMBERS
 
 
