@@ -31,7 +31,6 @@ from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.tokens import encode
 from competition.data.writer import ChallengeWriter, create_challenge
-from competition.metrics.registry import METRICS
 from data_prep.reading.columns import (
     Columns,
     answers_of,
@@ -44,10 +43,10 @@ from data_prep.reading.columns import (
 )
 from data_prep.reading.construct import add_construct, declare_windows, name_sequences, read_construct
 from data_prep.reading.delimited import read_pieces, refuse
+from data_prep.reading.labels import metrics_of
 from data_prep.reading.numbers import parse_number, read_input, read_numbers, read_weights
 
 SPECIAL = ("id", "group", "fold", "usage")
-FIRST = ("pearson", "spearman", "mse", "r2", "pearson_r2", "mae")  # the order of the scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,9 +96,8 @@ def _add_declared(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="near-duplicate sequences may be in different folds",
     )
-    add(
-        "--rank-by", default="pearson", metavar="SCORE", help="what the board ranks by (default: %(default)s)"
-    )
+    add("--rank-by", metavar="SCORE",
+        help="what the board ranks by (default: pearson; auroc where every target is 0 or 1)")  # fmt: skip
     add("--tie-break", default="", metavar="SCORE", help="what orders submissions that are a tie")
     add("--tie-bayes-factor", type=float, metavar="K",
         help="a tie is a Bayes factor under K (default: a 95 %% interval that holds 0)")  # fmt: skip
@@ -121,22 +119,29 @@ def prepare(options: argparse.Namespace) -> None:
     if options.standardise:
         columns = columns._replace(moments=find_moments(options.file, columns, wanted))
     subsets = subset_names(options.file, columns) if columns.subset else []
-    challenge = declare(name, columns, options, subsets)
+    metrics = metrics_of(options.file, columns, wanted)
+    challenge = declare(name, columns, options, subsets, metrics)
     with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
         counts = write(writer, _chain(first, pieces), columns, wanted, options.file)
         writer.declaration = declare_windows(writer)
     print(f"{folder}: {counts['train']:,} training rows, {counts['test']:,} test rows")
 
 
-def declare(name: str, columns: Columns, options: argparse.Namespace, subsets: Sequence[str]) -> Declaration:
-    """Return the declaration: a score for each metric of numbers, and Pearson by subset."""
-    metrics = [*FIRST, *(name for name in METRICS if name not in FIRST and not METRICS[name].of_labels)]
+def declare(
+    name: str,
+    columns: Columns,
+    options: argparse.Namespace,
+    subsets: Sequence[str],
+    metrics: Sequence[str],
+) -> Declaration:
+    """Return the declaration: a score for each metric, and the first of them by subset."""
     scores = [Score.of(metric, unit=options.unit) for metric in metrics]
-    scores += [Score.of("pearson", f"pearson_{s}", subset=s) for s in subsets]
+    scores += [Score.of(metrics[0], f"{metrics[0]}_{s}", subset=s) for s in subsets]
     names = [score.name for score in scores]
-    if options.rank_by not in names:
-        raise one_of("score for --rank-by", options.rank_by, names)
-    scores.sort(key=lambda score: score.name != options.rank_by)
+    rank_by = options.rank_by or metrics[0]
+    if rank_by not in names:
+        raise one_of("score for --rank-by", rank_by, names)
+    scores.sort(key=lambda score: score.name != rank_by)
     return Declaration(
         name=name,
         targets=tuple(Target(target.name, options.unit or target.unit) for target in columns.targets),

@@ -69,6 +69,29 @@ def test_the_rules_of_a_table_can_be_set(tmp_path, capsys):
     assert "unknown score for --rank-by 'persn'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("other", "ranked_by"),
+    [([1, 0, "", 0, 1, 0], "auroc"), ([1, 0, 1, 0, 1, 2], "pearson"), ([0, 0, 0, 0, 0, 0], "pearson")],
+)
+def test_targets_that_are_all_labels_are_scored_by_metrics_of_labels(tmp_path, other, ranked_by):
+    usage = ["train", "train", "private", "private", "train", "private"]
+    table = write_table(
+        tmp_path / "t.csv", active=[0, 1, 1, 0, 0, 1], other=other, usage=usage, part=["x"] * 6
+    )
+    targets = ("--target", "active", "--target", "other", "--subset", "part", "--output", tmp_path / "c")
+    assert prepare("table", table, *targets) == 0
+    names = [score.name for score in open_challenge(tmp_path / "c").declaration.scores]
+    assert names[0] == ranked_by and f"{ranked_by}_x" in names
+    assert ({"auroc", "auprc"} <= set(names)) == (ranked_by == "auroc")
+
+
+def test_rows_that_are_not_taken_do_not_say_whether_targets_are_labels(tmp_path):
+    table = write_table(tmp_path / "t.csv", active=[0, 1, 1, 0, 7, 7], lab=list("aaaabb"))
+    asked = ("--target", "active", "--where", "lab=a", "--output", tmp_path / "c")
+    assert prepare("table", table, *asked) == 0
+    assert open_challenge(tmp_path / "c").declaration.primary.name == "auroc"
+
+
 def test_rows_can_be_chosen_and_separators_follow_the_name(tmp_path):
     frame = pd.DataFrame({"seq": promoters(4), "y": [1, 2, 3, 4], "lab": ["a", "b", "a", "a"]})
     frame.to_csv(tmp_path / "t.tsv.gz", sep="\t", index=False)
