@@ -27,7 +27,7 @@ from competition.blending.members import Members, choose_files, read_members
 from competition.blending.moments import with_rank_mean
 from competition.blending.nested import BlendComparison, choose, compare_blends
 from competition.blending.submit import submit_blend
-from competition.board.score_table import score_table
+from competition.board.score_table import score_tables
 from competition.data.find import find_challenge
 from competition.judging.bootstrap import Gain
 
@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> None:
     nested = comparison.scorer.predict(chosen.lines)
     path, _, scored = submit_blend(options.submissions, challenge, members, chosen, nested)
     if scored is not None:
-        console.print(score_table(scored, challenge.declaration.scores, f"{path.stem} on {name}"))
+        console.print(*score_tables(scored, challenge.declaration.scores, f"{path.stem} on {name}"))
     console.print(f"submission {path}", soft_wrap=True)
 
 

@@ -15,7 +15,7 @@ from competition.base.files import write_text
 from competition.board.board import read_boards
 from competition.board.page import to_page
 from competition.board.remarks import caption, notes
-from competition.board.views import FILE, to_csv, to_table, write_leaderboard
+from competition.board.views import FILE, to_csv, to_table, to_target_table, write_leaderboard
 
 PIPED_WIDTH = 300  # where there is no terminal, nothing is left out
 
@@ -38,6 +38,8 @@ def _show(options: argparse.Namespace) -> None:
         if board.rows:
             console.print(to_table(board, console.width))
             console.print(caption(board), highlight=False)
+        if board.by_target:
+            console.print(to_target_table(board, console.width))
         for note in notes(board):
             console.print(f"- {note}", highlight=False)
         console.print()

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from competition.base.errors import InputError, exit_status
 from competition.base.parser import make_parser
-from competition.board.score_table import score_table
+from competition.board.score_table import score_tables
 from competition.board.submit import submit
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.data.find import find_challenge
@@ -55,12 +55,13 @@ def _run(options: argparse.Namespace) -> None:
     scored = _record(options, challenge) if options.record or options.team else _score(options, challenge)
     report = scored.report
     if options.json:
-        found = {**report._asdict(), "intervals": scored.intervals, "notes": scored.notes}
-        print(json.dumps(found, indent=2))
+        found = {"scores": report.scores, "absent": report.absent, "intervals": scored.intervals}
+        several = {"targets": scored.targets} if scored.targets else {}
+        print(json.dumps({**found, **several, "notes": scored.notes}, indent=2))
         return
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     title = f"{options.file} on {challenge.declaration.name}"
-    console.print(score_table(scored, challenge.declaration.scores, title))
+    console.print(*score_tables(scored, challenge.declaration.scores, title))
     for usage, reasons in report.absent.items():
         for name, reason in reasons.items():
             console.print(f"- {usage} {name} has no value: {reason}", highlight=False)
@@ -75,7 +76,7 @@ def _score(options: argparse.Namespace, challenge: Challenge) -> Scored:
     frame = read_predictions(options.file, challenge)
     prediction = match(answers, frame, options.usage)
     scored = score_with_intervals(answers, prediction, USAGES if options.usage == "all" else [options.usage])
-    if scored.report.scores.get("private"):
+    if "private" in scored.draws:
         whole = align(frame, test_ids(challenge), target_names(challenge.declaration))
         count_private_evaluation(challenge.folder, digest_of(whole, challenge))
     return scored

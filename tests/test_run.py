@@ -82,17 +82,21 @@ class Model(nn.Module):
 '''
 
 
-def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60, num_known: int = 0) -> None:
+def make_challenge(
+    folder: Path, *, num_train: int = 240, num_test: int = 60, num_known: int = 0, num_targets: int = 1
+) -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (num_train + num_test, 60)).astype(np.uint8)
     tokens[num_train : num_train + num_known] = tokens[:num_known]
     target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0 + rng.normal(size=len(tokens)) / 5
+    target = np.stack([target, *rng.normal(size=(num_targets - 1, len(tokens)))], axis=1)
+    names = ["expression", "other"][:num_targets]
     lengths = np.full(len(tokens), 60)
     scores = (
         Score.of("pearson"),
         Score.of("mse"),
     )
-    challenge = Declaration("toy", (Target("expression"),), scores)
+    challenge = Declaration("toy", tuple(map(Target, names)), scores)
     with create_challenge(folder, challenge) as writer:
         writer.train.append(tokens[:num_train], lengths[:num_train], target=target[:num_train])
         if num_test:
@@ -100,7 +104,7 @@ def make_challenge(folder: Path, *, num_train: int = 240, num_test: int = 60, nu
             ids = [str(i) for i in range(num_test)]
             answers = {
                 "id": ids,
-                "expression": target[num_train:],
+                **dict(zip(names, target[num_train:].T, strict=True)),
                 "usage": ["public", "private"] * (num_test // 2),
             }
             writer.write_answers(pd.DataFrame(answers))
@@ -375,6 +379,25 @@ def test_a_challenge_without_test_rows_gives_out_of_fold_scores_alone(home):
     assert program.main([small, "--challenge", "untested", "--no-check", "--run-id", "x", *folders]) == 0
     assert not list((home / "submissions").rglob("*.csv"))
     assert json.loads(next((home / "submissions").rglob("*.json")).read_text())["oof"]["pearson"] > 0.5
+
+
+def test_a_run_scores_each_of_several_targets_out_of_fold_and_on_test_rows(home, capsys):
+    shutil.rmtree(home / "data")
+    make_challenge(home / "data" / "toy", num_targets=2)
+    folder = run(home, "two", "--set", "epochs=1")
+    manifest = read_manifest(home / "submissions" / "toy" / "small-two.json")
+    shown = " ".join(capsys.readouterr().out.split("on private test rows, pearson")[1].split())
+    truth, oof = (
+        np.load(home / "data" / "toy" / "public" / "train" / "target.npy"),
+        pd.read_csv(folder / "oof.csv"),
+    )
+    for number, (name, scores) in enumerate(manifest.targets.items()):
+        wanted = np.corrcoef(truth[:, number], oof[name])[0, 1]
+        assert scores["oof"]["pearson"] == pytest.approx(wanted) and len(scores["fold_scores"]["mse"]) == 3
+        tested, (low, high) = (scores[kind]["private"]["pearson"] for kind in ("scores", "intervals"))
+        assert f"{name} {wanted:.4f}" in shown and f"{tested:.4f} {low:.4f} to {high:.4f}" in shown
+    assert list(manifest.targets) == ["expression", "other"]
+    assert "| small | " in (home / "submissions" / "LEADERBOARD.md").read_text().split("of each target")[1]
 
 
 def test_help_is_quick_and_needs_no_torch():

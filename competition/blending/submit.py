@@ -14,10 +14,10 @@ from competition.blending.nested import Blend
 from competition.blending.recipe import Member, Recipe, make_recipe
 from competition.board.board import read_board
 from competition.board.submit import Submitted, submit, submit_again
-from competition.data.challenge import Challenge
+from competition.data.challenge import Challenge, target_names
 from competition.judging.manifest import Manifest, new_manifest
+from competition.judging.record import score_out_of_fold
 from competition.judging.submission import read_submission
-from competition.metrics.registry import score_all, score_folds
 
 DIGITS = 1e-8  # relative: submissions of earlier versions hold nine digits
 
@@ -66,8 +66,7 @@ def _manifest(
         train_digest=challenge.declaration.train_digest,
         command=command_line(),
         config={**config},
-        oof=score_all(members.truth, oof),
-        fold_scores=score_folds(members.truth, oof, members.fold),
+        **score_out_of_fold(target_names(challenge.declaration), members.truth, oof, members.fold),
         num_parameters=sum(each.num_parameters or 0 for each in manifests),
         train_seconds=sum(each.train_seconds or 0 for each in manifests),
         fold_digest=manifests[0].fold_digest,

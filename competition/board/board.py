@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from competition.base.errors import InputError, one_of
 from competition.base.files import file_digest
 from competition.judging.bootstrap import RESAMPLES
-from competition.judging.manifest import Declared, DeclaredScore, Manifest, read_manifest
+from competition.judging.manifest import Declared, DeclaredScore, Manifest, of_target, read_manifest
 from competition.judging.uncertainty import tiers, unpack
 
 BASES = ("private", "all", "out-of-fold")  # what a board ranks by: the first of these that it has
@@ -44,6 +44,7 @@ class Board:
     rows: tuple[Row, ...]
     broken: tuple[str, ...]  # files that are left out, and why
     tie_bayes_factor: float | None = None  # under it two tie; None: where the difference's interval holds 0
+    by_target: Mapping[str, "Board"] = field(default_factory=dict)  # of several: same rows, without tiers
 
 
 def read_board(folder: Path) -> Board | None:
@@ -89,7 +90,7 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
     placed = [_place(manifest, standard, basis) for manifest in manifests]
     placed.sort(key=lambda row: _order(row, primary["direction"]))
     ranked = _ranked(placed, basis, declared)
-    return Board(
+    board = Board(
         challenge=challenge,
         score=primary["name"],
         metric=primary["metric"],
@@ -102,6 +103,20 @@ def make_board(challenge: str, manifests: Sequence[Manifest], broken: Sequence[s
         broken=tuple(broken),
         tie_bayes_factor=declared.get("tie_bayes_factor"),
     )
+    return replace(board, by_target={name: _of_target(board, standard, name) for name in standard.targets})
+
+
+def _of_target(board: Board, standard: Manifest, name: str) -> Board:
+    """Return the board of one target: the same rows in the same order, without tiers and ceiling."""
+    primary, rows = _primary(standard), []
+    for row in board.rows:
+        own = of_target(row.manifest, name)
+        value = None if row.why else _value(own, primary, board.basis)
+        rows.append(
+            Row(own, None, value, row.why or ("" if value is not None else "no score of this target"))
+        )
+    controls = _controls(of_target(standard, name), board.basis, board.score)
+    return replace(board, rows=tuple(rows), controls=controls, ceiling=None, broken=())
 
 
 def _controls(manifest: Manifest, basis: str, score: str) -> dict[str, float | None]:

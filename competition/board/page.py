@@ -6,6 +6,7 @@ from html import escape
 from competition.board.board import Board
 from competition.board.entries import Entry, entries
 from competition.board.remarks import caption, notes
+from competition.board.targets import FEW, target_entries, target_text, target_title
 from competition.board.views import COLUMNS, INTERVAL, Column, format_cell, settings
 
 MAIN = ("tier", "solution", "score")  # the fields that a phone shows, too; the score brings its interval
@@ -88,6 +89,7 @@ for (const table of document.querySelectorAll("table")) {
 }
 """
 MARGIN = 4  # per cent of a drawing's width, at both ends
+REFERENCE = ' class="reference"'  # of a line that is no submission
 CLASSES = {"tier": "tier", "solution": "name", "score": "score"}
 
 
@@ -115,7 +117,57 @@ def _section(board: Board, name: str) -> str:
     title = f'<h2>{escape(board.challenge)}</h2><p class="soft">{escape(board.score)}, {better}</p>'
     listed = "".join(f'<p class="soft">{escape(note)}</p>' for note in notes(board))
     below = f'{listed}<p class="caption">{escape(caption(board))}</p>'
-    return f'<section id="{name}">{title}\n{table}\n{below}</section>'
+    targets = _targets(board) if board.by_target else ""
+    return f'<section id="{name}">{title}\n{table}\n{below}{targets}</section>'
+
+
+def _targets(board: Board) -> str:
+    """Return the table of several targets: a column each where they are few, or else a line each."""
+    found = target_entries(board)
+    cells = list(zip(*(_target_column(board, column) for column in zip(*found, strict=True)), strict=True))
+    submissions = [line[0] for line in found]
+    targets = [Entry("target", None, name, {}, None, run=name) for name in board.by_target]
+    few = len(targets) <= FEW
+    rows, columns = (submissions, targets) if few else (targets, submissions)
+    table = _grid(
+        "solution" if few else "target", rows, columns, cells if few else list(zip(*cells, strict=True))
+    )
+    return f'<h3>{escape(target_title(board))}</h3><div style="overflow-x: auto">{table}</div>'
+
+
+def _target_column(board: Board, column: Sequence[Entry]) -> list[str]:
+    """Return the cells of one target; the best submission's is marked."""
+    known = [entry.score for entry in column if entry.run and entry.score is not None]
+    best = (max if board.direction == "maximize" else min)(known, default=None)
+    cells = []
+    for entry in column:
+        score, *interval = target_text(entry).split("\n")
+        marked = f"<b>{score}</b>" if entry.run and entry.score is not None and entry.score == best else score
+        below = "".join(f"<br><small>{text}</small>" for text in interval)
+        value = "" if entry.score is None else str(entry.score)
+        cells.append(f'<td data-value="{value}">{marked}{below}</td>')
+    return cells
+
+
+def _grid(
+    corner: str, rows: Sequence[Entry], columns: Sequence[Entry], cells: Sequence[Sequence[str]]
+) -> str:
+    """Lay out cells under buttons that sort by them."""
+    buttons = "".join(
+        f'<th scope="col"><button type="button">{_name(each)}</button></th>' for each in columns
+    )
+    head = f'<th scope="col" class="text"><button type="button">{corner}</button></th>{buttons}'
+    bodies = [
+        f'<tbody{"" if row.run else REFERENCE}><tr><td class="name text" '
+        f'data-value="{escape(row.solution)}">{_name(row)}</td>{"".join(line)}</tr></tbody>'
+        for row, line in zip(rows, cells, strict=True)
+    ]
+    return "\n".join([f"<table><thead><tr>{head}</tr></thead>", *bodies, "</table>"])
+
+
+def _name(entry: Entry) -> str:
+    below = settings(entry)
+    return escape(entry.solution) + (f"<br><small>{escape(below)}</small>" if below else "")
 
 
 def _scale(lines: Sequence[Entry]) -> tuple[float, float]:
@@ -146,7 +198,7 @@ def _body(
 ) -> str:
     cells = "".join(_cell(entry, column, name, scale) for column in columns)
     if not entry.run:
-        return f'<tbody class="reference"><tr>{cells}</tr></tbody>'
+        return f"<tbody{REFERENCE}><tr>{cells}</tr></tbody>"
     listed = "".join(_detail(entry, column) for column in details)
     more = f'<tr class="more" id="{name}"><td colspan="{len(columns)}"><dl>{listed}</dl></td></tr>'
     return f"<tbody><tr>{cells}</tr>{more}</tbody>"

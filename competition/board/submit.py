@@ -1,6 +1,5 @@
 """Submit predictions: score them, write them with their manifest, put them on the board."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +8,7 @@ import numpy as np
 from competition.board.views import write_leaderboard
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.judging.answers import has_answers
-from competition.judging.manifest import Manifest, read_manifest, write_manifest
+from competition.judging.manifest import Manifest, change, read_manifest, write_manifest
 from competition.judging.record import score_submission, score_table
 from competition.judging.scoring import Scored
 from competition.judging.submission import prepare_submission, write_submission
@@ -40,7 +39,7 @@ def submit(
         manifest = submission.manifest
         if has_answers(challenge) and not manifest.collapsed:
             scored, record = score_table(challenge, submission.frame, manifest.csv_sha256)
-            manifest = replace(manifest, **record)
+            manifest = change(manifest, **record)
         write_submission(submission._replace(manifest=manifest))
     write_leaderboard(submissions)
     return Submitted(path, manifest, scored)

@@ -17,6 +17,7 @@ from competition.base.terminal import duration, short
 from competition.board.board import Board, read_boards
 from competition.board.entries import Entry, entries
 from competition.board.remarks import caption, notes
+from competition.board.targets import target_cells, target_entries, target_headings, target_title
 
 FILE = "LEADERBOARD.md"
 HEADER = (
@@ -81,6 +82,9 @@ COLUMNS = (
 )
 
 
+NAME = COLUMNS[1]
+
+
 def headings(board: Board) -> list[str]:
     """Return the headings of a board's columns."""
     return [column.heading or board.score for column in COLUMNS]
@@ -140,6 +144,22 @@ def to_table(board: Board, width: int) -> Table:
     return table
 
 
+def to_target_table(board: Board, width: int) -> Table:
+    """Lay out several targets of a board for a terminal of this many columns."""
+    table = Table(title=target_title(board), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("solution", no_wrap=True)
+    for heading in target_headings(board):
+        table.add_column(heading, justify="right")
+    for name, *texts in _target_lines(board):
+        table.add_row(_wrap(name, min(NAME_WIDTH, width // 3)), *texts)
+    return table
+
+
+def _target_lines(board: Board) -> list[list[str]]:
+    """Return the cells of several targets, a list a submission."""
+    return [[_two_lines(line[0], NAME), *target_cells(board, line)] for line in target_entries(board)]
+
+
 def _wrap(cell: str, width: int) -> str:
     """Break a name, which is not to push a score out, and the settings under it into lines."""
     name, _, below = cell.partition("\n")
@@ -162,11 +182,17 @@ def to_markdown(board: Board) -> str:
     lines = [f"## {board.challenge}"]
     if board.rows:
         align = ["---" if column.is_text else "---:" for column in COLUMNS]
-        table = [headings(board), align, *cells(board)]
-        lines += ["", caption(board), ""]
-        lines += ["| " + " | ".join(map(_escape, line)) + " |" for line in table]
+        lines += ["", caption(board), "", *_markdown([headings(board), align, *cells(board)])]
+    if board.by_target:
+        names = ["solution", *target_headings(board)]
+        align = ["---", *("---:" for _ in names[1:])]
+        lines += ["", f"{target_title(board)}:", "", *_markdown([names, align, *_target_lines(board)])]
     listed = [f"- {note}" for note in notes(board)]
     return "\n".join([*lines, "", *listed]).rstrip("\n") + "\n"
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(map(_escape, line)) + " |" for line in table]
 
 
 def _escape(cell: str) -> str:
@@ -174,15 +200,21 @@ def _escape(cell: str) -> str:
 
 
 def to_csv(boards: Sequence[Board]) -> str:
-    """Return every entry of every board as CSV for programs: all digits, nothing where nothing is known."""
+    """Return every entry of every board as CSV for programs: all digits, nothing where nothing is known.
+
+    Where there are several targets, they follow the entries of their mean, which have no target.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["challenge", "scored_by", "basis", "direction", *Entry._fields])
+    several = any(board.by_target for board in boards)
+    writer.writerow(["challenge", "scored_by", "basis", "direction", *Entry._fields, *["target"] * several])
     for board in boards:
-        for entry in entries(board):
-            differing = json.dumps(dict(entry.settings)) if entry.settings else ""
-            values = entry._asdict() | {"settings": differing}
-            writer.writerow([board.challenge, board.score, board.basis, board.direction, *values.values()])
+        for target, one in {"": board, **board.by_target}.items():
+            for entry in entries(one):
+                differing = json.dumps(dict(entry.settings)) if entry.settings else ""
+                values = (entry._asdict() | {"settings": differing}).values()
+                where = (board.challenge, board.score, board.basis, board.direction)
+                writer.writerow([*where, *values, *[target] * several])
     return text.getvalue()
 
 

@@ -85,6 +85,11 @@ def describe_tie(tie_bayes_factor: float | None) -> str:
     return f"the {100 * LEVEL:g} % interval of the difference holds 0"
 
 
+def false_positive_rate(tie_bayes_factor: float | None) -> float:
+    """Return how often one of two that do not differ is called better: its share of wins is then uniform."""
+    return 1 - LEVEL if tie_bayes_factor is None else 2 / (1 + tie_bayes_factor)
+
+
 def to_gain(value: float, gains: np.ndarray) -> Gain:
     """Return a gain of this value, with its interval by resamples (R,)."""
     return Gain(value, *interval(gains), significantly_better(gains))
@@ -98,11 +103,11 @@ def resample(
     A target's unknown rows (NaN) count for nothing; NaN where a resample has no value for the metric.
     """
     score = prepare(metric, truth, predictions)
-    return np.concatenate([score(block) for block in blocks], axis=1)
+    return np.concatenate([score(block).mean(axis=0) for block in blocks], axis=1)
 
 
 def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -> Weighted:
-    """Return what gives the metric (S, r) of each prediction (N, T) for counts (r, N)."""
+    """Return what gives the metric (T, S, r) of each target of each prediction (N, T) for counts (r, N)."""
     sides = []
     for t in range(truth.shape[1]):
         known = ~np.isnan(truth[:, t])
@@ -112,9 +117,7 @@ def prepare(metric: str, truth: np.ndarray, predictions: Sequence[np.ndarray]) -
 
     def score(counts: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = [weigh(counts if whole else counts[:, known]) for known, whole, weigh in sides]
-        mean: np.ndarray = np.mean(values, axis=0)
-        return mean
+            return np.stack([weigh(counts if whole else counts[:, known]) for known, whole, weigh in sides])
 
     return score
 

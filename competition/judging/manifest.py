@@ -40,6 +40,16 @@ class Declared(TypedDict, total=False):
     tie_bayes_factor: float | None
 
 
+class TargetScores(TypedDict, total=False):
+    """What a submission scored on one of several targets; each field is as that of the manifest itself."""
+
+    oof: dict[str, float]
+    fold_scores: dict[str, list[float]]
+    scores: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, list[float]]]
+    controls: dict[str, dict[str, dict[str, float]]]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """Where a submission came from and what it scored. Keys that are not known here are kept."""
@@ -66,6 +76,7 @@ class Manifest:
     controls: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)  # name -> usage -> score
     private_evaluations: int | None = None  # different predictions scored on the private answers by then
     draws: dict[str, str] = field(default_factory=dict)  # usage -> primary score in each resample, packed
+    targets: dict[str, TargetScores] = field(default_factory=dict)  # of several: each by itself
     collapsed: str | None = None  # why the predictions do not rank the rows
     num_parameters: int | None = None
     train_seconds: float | None = None
@@ -124,9 +135,11 @@ def _declare_score(score: Score) -> DeclaredScore:
 
 
 def to_json(manifest: Manifest) -> str:
-    """Format a manifest as JSON; numbers keep their full precision."""
+    """Format a manifest as JSON; numbers keep their full precision. A single target is not listed."""
     document = dataclasses.asdict(manifest)
     document |= document.pop("extra")
+    if not manifest.targets:
+        del document["targets"]
     document["config"] = {name: _plain(value) for name, value in document["config"].items()}
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
 
@@ -189,6 +202,20 @@ def update_manifest(path: Path, **changes: Any) -> Manifest:
     """Change fields of the manifest beside a submission, such as scores=...; nothing else is lost."""
     file = path.with_suffix(".json")
     with locked(path.parent):
-        manifest = replace(read_manifest(file), **changes)
+        manifest = change(read_manifest(file), **changes)
         write_text(file, to_json(manifest))
     return manifest
+
+
+def change(manifest: Manifest, **changes: Any) -> Manifest:
+    """Return a manifest with these fields; of each target, what is not in the change stays."""
+    targets: dict[str, TargetScores] = {name: {**each} for name, each in manifest.targets.items()}
+    for name, each in changes.get("targets", {}).items():
+        targets[name] = {**targets.get(name, {}), **each}
+    return replace(manifest, **changes | {"targets": targets})
+
+
+def of_target(manifest: Manifest, name: str) -> Manifest:
+    """Return a manifest with the scores of one of several targets in place of their means."""
+    absent: TargetScores = {"oof": {}, "fold_scores": {}, "scores": {}, "intervals": {}, "controls": {}}
+    return replace(manifest, **absent | manifest.targets.get(name, {}), draws={}, targets={})

@@ -1,5 +1,6 @@
 """The scores of a submission as its manifest holds them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -11,10 +12,11 @@ from competition.base.files import file_digest
 from competition.data.challenge import Challenge
 from competition.judging.answers import count_private_evaluation, read_answers
 from competition.judging.controls import score_controls
-from competition.judging.manifest import Declared, declare, read_manifest, update_manifest
+from competition.judging.manifest import Declared, TargetScores, declare, read_manifest, update_manifest
 from competition.judging.scoring import Scored, match, score_with_intervals
 from competition.judging.submission import read_checked
 from competition.judging.uncertainty import pack
+from competition.metrics.registry import score_all, score_folds
 
 
 class ScoreRecord(TypedDict):
@@ -27,6 +29,33 @@ class ScoreRecord(TypedDict):
     draws: dict[str, str]
     controls: dict[str, dict[str, dict[str, float]]]
     private_evaluations: int
+    targets: dict[str, TargetScores]
+
+
+class OutOfFold(TypedDict):
+    """The fields of a manifest that hold the scores of out-of-fold predictions."""
+
+    oof: dict[str, float]
+    fold_scores: dict[str, list[float]]
+    targets: dict[str, TargetScores]
+
+
+def score_out_of_fold(
+    names: Sequence[str], truth: np.ndarray, prediction: np.ndarray, fold: np.ndarray
+) -> OutOfFold:
+    """Score out-of-fold predictions (N, T) of the targets of these names, in folds numbered from 0 (N,)."""
+    columns = {name: (slice(None), [number]) for number, name in enumerate(names) if len(names) > 1}
+    return {
+        "oof": score_all(truth, prediction),
+        "fold_scores": score_folds(truth, prediction, fold),
+        "targets": {
+            name: {
+                "oof": score_all(truth[column], prediction[column]),
+                "fold_scores": score_folds(truth[column], prediction[column], fold),
+            }
+            for name, column in columns.items()
+        },
+    }
 
 
 def score_submission(path: Path, challenge: Challenge) -> Scored:
@@ -53,12 +82,18 @@ def score_table(
     answers = read_answers(challenge)
     scored = score_with_intervals(answers, match(answers, predictions))
     primary = answers.declaration.primary.name
+    controls = score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64))
+    targets: dict[str, TargetScores] = {
+        name: {**each, "controls": {control: report.targets[name] for control, report in controls.items()}}
+        for name, each in scored.targets.items()
+    }
     return scored, {
         "declared": declare(challenge.declaration),
         "answers_digest": answers.digest,
         "scores": scored.report.scores,
         "intervals": scored.intervals,
         "draws": {usage: pack(each[primary][0]) for usage, each in scored.draws.items()},
-        "controls": score_controls(answers, np.asarray(challenge.train.target, dtype=np.float64)),
+        "controls": {control: report.scores for control, report in controls.items()},
         "private_evaluations": count_private_evaluation(challenge.folder, csv_sha256),
+        "targets": targets,
     }

@@ -4,6 +4,7 @@ What is scored is declared in challenge.toml; here is only how: rows are matched
 its difference (row minus reference), and a composite is the weighted mean of its metric over its subsets.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +16,9 @@ from competition.base.errors import InputError
 from competition.data.challenge import Challenge, target_names
 from competition.data.declaration import Score
 from competition.judging.answers import Answers, read_answers
+from competition.judging.manifest import TargetScores
 from competition.judging.submission import align, find_problems
-from competition.judging.uncertainty import intervals, known, notes, resample_scores
+from competition.judging.uncertainty import intervals, known, mean_over_targets, notes, resample_targets
 from competition.metrics.metric import UndefinedMetric
 from competition.metrics.registry import METRICS
 
@@ -29,11 +31,20 @@ class Scored(NamedTuple):
     report: "Report"
     draws: dict[str, dict[str, np.ndarray]]  # usage -> score -> its value in every resample (1, R)
     notes: list[str]  # of which subsets the intervals are too narrow, and why
+    target_intervals: dict[str, dict[str, dict[str, list[float]]]]  # of several: target -> usage -> score
 
     @property
     def intervals(self) -> dict[str, dict[str, list[float]]]:
         """Return the 95 % interval of every score: usage -> score -> low, high."""
         return {usage: intervals(each) for usage, each in self.draws.items()}
+
+    @property
+    def targets(self) -> dict[str, TargetScores]:
+        """Return what each of several targets scored."""
+        return {
+            name: {"scores": scores, "intervals": self.target_intervals[name]}
+            for name, scores in self.report.targets.items()
+        }
 
 
 class Report(NamedTuple):
@@ -41,6 +52,7 @@ class Report(NamedTuple):
 
     scores: dict[str, dict[str, float]]
     absent: dict[str, dict[str, str]]
+    targets: dict[str, dict[str, dict[str, float]]]  # of several: target -> usage -> score -> value
 
 
 def score(challenge: Path | Challenge, predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
@@ -59,15 +71,13 @@ def score_report(answers: Answers, predictions: pd.DataFrame) -> Report:
 
 def report_array(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Report:
     """Score predictions (N, T) in the order of the answers."""
-    report = Report({}, {})
+    names = target_names(answers.declaration)
+    report = Report({}, {}, {name: {} for name in names if len(names) > 1})
     for usage in usages:
         cells = _Cells(answers, prediction, usage)
-        report.scores[usage], report.absent[usage] = {}, {}
-        for declared in answers.declaration.scores:
-            try:
-                report.scores[usage][declared.name] = cells.combine(declared)
-            except UndefinedMetric as reason:
-                report.absent[usage][declared.name] = str(reason)
+        report.scores[usage], report.absent[usage] = cells.score(names)
+        for name, scores in report.targets.items():
+            scores[usage], _ = cells.score([name])
     return report
 
 
@@ -76,22 +86,41 @@ class _Cells:
 
     def __init__(self, answers: Answers, prediction: np.ndarray, usage: str) -> None:
         self.answers, self.prediction, self.usage = answers, prediction, usage
-        self.values: dict[tuple[str, str], float] = {}
+        self.targets = target_names(answers.declaration)
+        self.parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.values: dict[tuple[str, str, str], float] = {}
 
-    def combine(self, declared: Score) -> float:
+    def score(self, targets: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+        """Return the declared scores, each the mean over these targets, and why others have no value."""
+        scores, absent = {}, {}
+        for declared in self.answers.declaration.scores:
+            try:
+                scores[declared.name] = self.combine(declared, targets)
+            except UndefinedMetric as reason:
+                absent[declared.name] = str(reason)
+        return scores, absent
+
+    def combine(self, declared: Score, targets: Sequence[str]) -> float:
         """Return a score's metric on its subset, or the weighted mean of it over all its subsets."""
         weights = declared.weights or {declared.subset: 1.0}
-        total = sum(weight * self.value(declared.metric, subset) for subset, weight in weights.items())
+        total = sum(weight * self.mean(declared.metric, name, targets) for name, weight in weights.items())
         return total / sum(weights.values())
 
-    def value(self, metric: str, subset: str) -> float:
-        if (metric, subset) not in self.values:
-            truth, prediction = select(self.answers, self.prediction, subset, self.usage)
+    def mean(self, metric: str, subset: str, targets: Sequence[str]) -> float:
+        return math.fsum(self.value(metric, subset, target) for target in targets) / len(targets)
+
+    def value(self, metric: str, subset: str, target: str) -> float:
+        if (metric, subset, target) not in self.values:
+            if subset not in self.parts:
+                self.parts[subset] = select(self.answers, self.prediction, subset, self.usage)
+            column = self.targets.index(target)
+            truth, prediction = (values[:, column] for values in self.parts[subset])
             try:
-                self.values[metric, subset] = METRICS[metric].function(truth, prediction)
+                self.values[metric, subset, target] = METRICS[metric].function(truth, prediction)
             except UndefinedMetric as reason:
-                raise UndefinedMetric(f"subset {subset!r}: {reason}") from None
-        return self.values[metric, subset]
+                which = f"target {target!r}, " if len(self.targets) > 1 else ""
+                raise UndefinedMetric(f"{which}subset {subset!r}: {reason}") from None
+        return self.values[metric, subset, target]
 
 
 def select(
@@ -138,6 +167,19 @@ def _rows_of(answers: Answers, usage: str) -> np.ndarray:
 def score_with_intervals(answers: Answers, prediction: np.ndarray, usages: Sequence[str] = USAGES) -> Scored:
     """Score predictions (N, T) in the order of the answers, and over resamples of them."""
     report = report_array(answers, prediction, usages)
-    scored = [usage for usage in usages if report.scores[usage]]
-    draws = {usage: resample_scores(answers, [prediction], usage) for usage in scored}
-    return Scored(report, draws, [note for usage in scored for note in notes(answers, usage)])
+    by_target = report.targets.values()  # each may have a value where their mean has none
+    scored = [usage for usage in usages if any(each[usage] for each in (report.scores, *by_target))]
+    draws = {usage: resample_targets(answers, [prediction], usage) for usage in scored}
+    target_intervals = {
+        name: {usage: _intervals_of(each, number) for usage, each in draws.items()}
+        for number, name in enumerate(report.targets)
+    }
+    means = {usage: mean_over_targets(each) for usage, each in draws.items()}
+    return Scored(
+        report, means, [note for usage in scored for note in notes(answers, usage)], target_intervals
+    )
+
+
+def _intervals_of(draws: dict[str, np.ndarray], target: int) -> dict[str, list[float]]:
+    """Return the interval of each score of one target from draws (T, 1, R)."""
+    return intervals({name: each[target] for name, each in draws.items()})

@@ -39,7 +39,25 @@ def resample_scores(
     scores: Sequence[Score] | None = None,
     resamples: int = RESAMPLES,
 ) -> dict[str, np.ndarray]:
-    """Return each declared score (S, R) of each prediction (N, T) in each resample of a usage.
+    """Return each declared score (S, R) of each prediction (N, T) in each resample; see resample_targets."""
+    draws = resample_targets(answers, predictions, usage, scores=scores, resamples=resamples)
+    return mean_over_targets(draws)
+
+
+def mean_over_targets(draws: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the mean (S, R) of each score's draws (T, S, R)."""
+    return {name: each.mean(axis=0) for name, each in draws.items()}
+
+
+def resample_targets(
+    answers: Answers,
+    predictions: Sequence[np.ndarray],
+    usage: str,
+    *,
+    scores: Sequence[Score] | None = None,
+    resamples: int = RESAMPLES,
+) -> dict[str, np.ndarray]:
+    """Return each declared score (T, S, R) of every target of each prediction (N, T) in each resample.
 
     Rows (groups of rows where answers.csv has them) are drawn once for all the subsets of rows, so that their
     overlap is kept. The pairs of a subset are drawn by themselves, each with all that a chain of shared rows
@@ -78,9 +96,9 @@ def _resample(
     pairs: str | None,
     resamples: int,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """Return {(metric, subset): (S, R)} for subsets that share their draws."""
+    """Return {(metric, subset): (T, S, R)} for subsets that share their draws."""
     unit = _unit(answers, usage, pairs)
-    empty = np.full((len(predictions), resamples), np.nan)
+    empty = np.full((answers.truth.shape[1], len(predictions), resamples), np.nan)
     if not keys or not len(unit.chosen):
         return dict.fromkeys(keys, empty)
     scorers = {key: _scorer(answers, predictions, *key, unit, pairs) for key in keys}
@@ -89,9 +107,9 @@ def _resample(
         for key, (columns, score) in scorers.items():
             few = score is None or len(columns) < 2
             parts[key].append(
-                empty[:, : len(block)] if few or score is None else score(_take(block, columns))
+                empty[..., : len(block)] if few or score is None else score(_take(block, columns))
             )
-    return {key: np.concatenate(each, axis=1) for key, each in parts.items()}
+    return {key: np.concatenate(each, axis=-1) for key, each in parts.items()}
 
 
 def _take(block: np.ndarray, columns: np.ndarray) -> np.ndarray:

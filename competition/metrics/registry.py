@@ -3,11 +3,12 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-from competition.metrics.metric import Metric
+from competition.metrics.metric import Metric, UndefinedMetric
 
 
 def _found() -> Iterator[tuple[str, Metric]]:
@@ -28,14 +29,23 @@ def fitting(truth: np.ndarray) -> dict[str, Metric]:
 
 
 def score_all(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
-    """Score predictions (N, T) by every metric that has a meaning for the truth."""
-    return {name: metric.function(truth, prediction) for name, metric in fitting(truth).items()}
+    """Score predictions (N, T) by every metric that has a meaning for the truth and a value."""
+    scores = {}
+    for name, metric in fitting(truth).items():
+        with suppress(UndefinedMetric):  # such as of labels that are all 0
+            scores[name] = metric.function(truth, prediction)
+    return scores
 
 
 def score_folds(truth: np.ndarray, prediction: np.ndarray, fold: np.ndarray) -> dict[str, list[float]]:
-    """Score the predictions of each fold, numbered from 0 (N,), in the same way: {metric: [value a fold]}."""
+    """Score the predictions of each fold, numbered from 0 (N,): {metric: [value a fold]}.
+
+    A metric that has no value in some fold is absent.
+    """
     parts = [fold == number for number in range(int(fold.max()) + 1)]
+    scores = [score_all(truth[part], prediction[part]) for part in parts]
     return {
-        name: [metric.function(truth[part], prediction[part]) for part in parts]
-        for name, metric in fitting(truth).items()
+        name: [each[name] for each in scores]
+        for name in fitting(truth)
+        if all(name in each for each in scores)
     }

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from competition.base.files import file_digest
 from competition.base.terminal import duration
+from competition.board.score_table import format_ends, format_score, shown_usage
+from competition.data.challenge import target_names
 from competition.judging.manifest import Manifest, new_manifest
-from competition.metrics.registry import score_all, score_folds
+from competition.judging.record import score_out_of_fold
+from competition.metrics.registry import METRICS
 from competition.training.cross_validation import Predictions
 from competition.training.job import Job
 from competition.training.record import RunRecord
@@ -42,8 +45,7 @@ def make_manifest(job: Job, record: RunRecord, predictions: Predictions) -> Mani
     return new_manifest(
         job.opened,
         **{name: value for name, value in vars(record).items() if name in names},
-        oof={} if reason else score_all(job.target, predictions.oof),
-        fold_scores={} if reason else score_folds(job.target, predictions.oof, job.folds.fold),
+        **({} if reason else _out_of_fold(job, predictions)),
         run=job.folder.name,
         train_digest=job.opened.declaration.train_digest,
         collapsed=reason,
@@ -55,6 +57,11 @@ def make_manifest(job: Job, record: RunRecord, predictions: Predictions) -> Mani
             for path in sorted(job.folder.glob("fold*/weights.safetensors"))
         },
     )
+
+
+def _out_of_fold(job: Job, predictions: Predictions) -> dict[str, Any]:
+    names = target_names(job.opened.declaration)
+    return {**score_out_of_fold(names, job.target, predictions.oof, job.folds.fold)}
 
 
 def fault(predictions: Predictions) -> str | None:
@@ -72,6 +79,8 @@ def show(manifest: Manifest, predictions: Predictions, files: Mapping[str, Path]
         console.print(_fold_table(manifest, predictions))
         if manifest.scores:
             console.print(_test_table(manifest.scores))
+        if manifest.targets:
+            console.print(_target_table(manifest))
     time = f"{duration(manifest.train_seconds or 0)} of training at {manifest.rows_per_second:,.0f} rows/s"
     console.print(f"{manifest.num_parameters:,} parameters a model, {time} on {manifest.device}")
     for name, path in files.items():
@@ -79,18 +88,43 @@ def show(manifest: Manifest, predictions: Predictions, files: Mapping[str, Path]
 
 
 def _fold_table(manifest: Manifest, predictions: Predictions) -> Table:
-    table = Table("", "rows", *SHOWN, "time", box=box.SIMPLE_HEAD)
     scores = manifest.fold_scores
+    names = _shown(scores)
+    table = Table("", "rows", *names, "time", box=box.SIMPLE_HEAD)
     for fold, record in enumerate(predictions.folds):
-        values = [f"{scores[name][fold]:.4f}" for name in SHOWN]
+        values = [f"{scores[name][fold]:.4f}" for name in names]
         table.add_row(
             f"fold {fold}", f"{record['held_out_rows']:,}", *values, duration(record["train_seconds"])
         )
     table.add_section()
-    spread = [f"{np.mean(scores[name]):.4f} ± {np.std(scores[name], ddof=1):.4f}" for name in SHOWN]
+    spread = [f"{np.mean(scores[name]):.4f} ± {np.std(scores[name], ddof=1):.4f}" for name in names]
     table.add_row("mean ± sd", "", *spread, "")
     total = sum(record["held_out_rows"] for record in predictions.folds)
-    table.add_row("all rows", f"{total:,}", *(f"{manifest.oof[name]:.4f}" for name in SHOWN), "")
+    table.add_row("all rows", f"{total:,}", *(f"{manifest.oof[name]:.4f}" for name in names), "")
+    return table
+
+
+def _shown(scores: Mapping[str, object]) -> list[str]:
+    """Return the metrics to show of those that have a value; of labels all."""
+    labels = [name for name in scores if METRICS[name].of_labels]
+    return [*labels, *(name for name in SHOWN if name in scores)]
+
+
+def _target_table(manifest: Manifest) -> Table:
+    """Lay out each target: its out-of-fold scores and, by the score that ranks, that of the test rows."""
+    score, usage = manifest.declared["scores"][0]["name"], shown_usage(manifest.draws)
+    names = _shown(dict.fromkeys(name for each in manifest.targets.values() for name in each["oof"]))
+    title = f"each target, out of fold{f' and, on {usage} test rows, {score}' if usage else ''}"
+    tested = ("test", "95 %") if usage else ()
+    headings = (Column("target", no_wrap=True), *names, *tested)
+    table = Table(*headings, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.collapse_padding = True  # a name of 16 letters and all of this stand in 80 columns
+    for target, each in manifest.targets.items():
+        values = [format_score(each["oof"].get(name)) for name in names]
+        if usage:
+            low_high = each["intervals"][usage].get(score)
+            values += [format_score(each["scores"][usage].get(score)), format_ends(low_high)]
+        table.add_row(target, *values)
     return table
 
 

@@ -328,3 +328,15 @@ def test_out_of_fold_rows_are_scored_together_and_by_fold_by_every_metric_that_f
     assert together["pearson"] == pytest.approx(stats.pearsonr(truth[:, 0], prediction[:, 0])[0])
     squares = np.square(truth - prediction)[:, 0]
     assert by_fold["mse"] == pytest.approx([squares[fold == number].mean() for number in range(3)])
+
+
+def test_a_metric_without_a_value_is_absent_and_the_others_are_there():
+    truth, prediction = labels(40)
+    fold = np.arange(40) % 4
+    truth[fold == 2] = 0
+    together, by_fold = (
+        score(truth, prediction, *more) for score, more in ((score_all, ()), (score_folds, [fold]))
+    )
+    assert set(OF_LABELS) <= set(together) and not {*OF_LABELS, "pearson"} & set(by_fold)
+    assert len(by_fold["mse"]) == 4
+    assert "pearson" not in score_all(np.zeros(5), np.arange(5))
