@@ -83,13 +83,20 @@ class Model(nn.Module):
 
 
 def make_challenge(
-    folder: Path, *, num_train: int = 240, num_test: int = 60, num_known: int = 0, num_targets: int = 1
+    folder: Path,
+    *,
+    num_train: int = 240,
+    num_test: int = 60,
+    num_known: int = 0,
+    num_targets: int = 1,
+    labels: bool = False,
 ) -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (num_train + num_test, 60)).astype(np.uint8)
     tokens[num_train : num_train + num_known] = tokens[:num_known]
     target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0 + rng.normal(size=len(tokens)) / 5
     target = np.stack([target, *rng.normal(size=(num_targets - 1, len(tokens)))], axis=1)
+    target = (target > np.median(target, axis=0)).astype(float) if labels else target
     names = ["expression", "other"][:num_targets]
     lengths = np.full(len(tokens), 60)
     scores = (
@@ -398,6 +405,18 @@ def test_a_run_scores_each_of_several_targets_out_of_fold_and_on_test_rows(home,
         assert f"{name} {wanted:.4f}" in shown and f"{tested:.4f} {low:.4f} to {high:.4f}" in shown
     assert list(manifest.targets) == ["expression", "other"]
     assert "| small | " in (home / "submissions" / "LEADERBOARD.md").read_text().split("of each target")[1]
+
+
+def test_a_run_on_labels_shows_metrics_of_labels_for_each_fold(home, capsys):
+    shutil.rmtree(home / "data")
+    make_challenge(home / "data" / "toy", labels=True)
+    run(home, "labels", "--set", "epochs=1")
+    scores = read_manifest(home / "submissions" / "toy" / "small-labels.json").fold_scores
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["rows", "auroc", "auprc", "pearson", "mse", "time"] in lines
+    for fold in range(3):
+        shown = next(line for line in lines if line[:2] == ["fold", str(fold)])
+        assert shown[3:5] == [f"{scores[name][fold]:.4f}" for name in ("auroc", "auprc")]
 
 
 def test_help_is_quick_and_needs_no_torch():

@@ -30,9 +30,9 @@ def _target_table(scored: Scored, scores: Sequence[Score]) -> list[Table]:
         return []
     first, *others = [s.name for s in scores if s is scores[0] or (s.subset == "all" and not s.weights)]
     table = Table(
-        Column("target", no_wrap=True),
+        Column("target", overflow="fold"),
         first,
-        "95 %",
+        Column("95 %", no_wrap=True),
         *others,
         title=f"each target, {usage}",
         title_justify="left",

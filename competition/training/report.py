@@ -1,7 +1,7 @@
 """What a run says at its start and at its end."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from competition.board.score_table import format_ends, format_score, shown_usage
 from competition.data.challenge import target_names
 from competition.judging.manifest import Manifest, new_manifest
 from competition.judging.record import score_out_of_fold
-from competition.metrics.registry import METRICS
 from competition.training.cross_validation import Predictions
 from competition.training.job import Job
 from competition.training.record import RunRecord
 from competition.training.solution import describe
 
 SHOWN = ("pearson", "spearman", "mse", "r2")
+SHOWN_OF_LABELS = ("auroc", "auprc", "pearson", "mse")
 
 
 def announce(job: Job, record: RunRecord, changes: Mapping[str, object]) -> None:
@@ -104,19 +104,18 @@ def _fold_table(manifest: Manifest, predictions: Predictions) -> Table:
     return table
 
 
-def _shown(scores: Mapping[str, object]) -> list[str]:
-    """Return the metrics to show of those that have a value; of labels all."""
-    labels = [name for name in scores if METRICS[name].of_labels]
-    return [*labels, *(name for name in SHOWN if name in scores)]
+def _shown(scores: Container[str]) -> list[str]:
+    """Return the metrics to show of those that have a value."""
+    return [name for name in (SHOWN_OF_LABELS if "auroc" in scores else SHOWN) if name in scores]
 
 
 def _target_table(manifest: Manifest) -> Table:
     """Lay out each target: its out-of-fold scores and, by the score that ranks, that of the test rows."""
     score, usage = manifest.declared["scores"][0]["name"], shown_usage(manifest.draws)
-    names = _shown(dict.fromkeys(name for each in manifest.targets.values() for name in each["oof"]))
+    names = _shown({name for each in manifest.targets.values() for name in each["oof"]})
     title = f"each target, out of fold{f' and, on {usage} test rows, {score}' if usage else ''}"
-    tested = ("test", "95 %") if usage else ()
-    headings = (Column("target", no_wrap=True), *names, *tested)
+    tested = ("test", Column("95 %", no_wrap=True)) if usage else ()
+    headings = (Column("target", overflow="fold"), *names, *tested)
     table = Table(*headings, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.collapse_padding = True  # a name of 16 letters and all of this stand in 80 columns
     for target, each in manifest.targets.items():
