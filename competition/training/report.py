@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
