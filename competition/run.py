@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training.record import finish
     from competition.training.runs import make_record, open_run
     from competition.training.solution import challenge_of, configure, load_solution
+    from competition.training.transfer import plan_transfer
 
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
@@ -71,6 +72,7 @@ def run(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
+    transfer = plan_transfer(origins.pretrained, solution, config, opened)
     record = make_record(
         solution, opened, config, accelerator,
         folds=folds, seed=arguments.seed, warnings=warnings, origins=origins,
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     with open_run(arguments.runs, record, solution, accelerator, **asked) as folder:
         job = Job(
             solution, opened, config, folds, folder, arguments.seed, accelerator, arguments.save_seconds,
-            init=arguments.init, excluded=origins.excluded,
+            transfer=transfer, excluded=origins.excluded,
         )  # fmt: skip
         if accelerator.is_main_process:
             report.announce(job, record, changes)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from competition.base.errors import InputError
 
+WEIGHTS = "weights.safetensors"  # of the model of a fold, in its folder
+
 
 def save(path: Path, tree: object, *, durable: bool = True) -> None:
     """Write nested dicts, lists, tuples, numbers, strings and tensors as one safetensors file.

@@ -12,7 +12,7 @@ from accelerate.utils import set_seed
 from competition.data.store import Store
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
-from competition.training.fit import WEIGHTS
+from competition.training.checkpoint import WEIGHTS
 from competition.training.job import Cost, FoldResult, Job
 
 ROWS_AT_ONCE = 65_536  # whose windows are made together

@@ -24,12 +24,13 @@ from competition.training import checkpoint, randomness
 from competition.training.average import Average
 from competition.training.batch_norm import synchronise
 from competition.training.batches import Batches, cut, share
+from competition.training.checkpoint import WEIGHTS
 from competition.training.network import Network
 from competition.training.predict import predict
 from competition.training.recipe import Recipe
 from competition.training.validation import Validation
 
-STATE, WEIGHTS, LAST = "state.safetensors", "weights.safetensors", "last.safetensors"
+STATE, LAST = "state.safetensors", "last.safetensors"
 NOTE_SECONDS = 1.0  # how often the loss is read back from the device
 
 

@@ -16,6 +16,7 @@ from competition.data.store import Store
 from competition.training.batches import Batches
 from competition.training.recipe import Recipe
 from competition.training.solution import Solution, shapes
+from competition.training.transfer import Transfer
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Job:
     accelerator: Accelerator
     save_seconds: float = 60.0
     quiet: bool = False
-    init: Path | None = None  # the run whose weights each fold starts from
+    transfer: Transfer | None = None  # of the weights that each fold starts from
     excluded: np.ndarray | None = None  # (N,) bool: training rows that no model is trained on
 
     @cached_property

@@ -15,11 +15,12 @@ from competition.base.files import write_text
 from competition.base.terminal import Tracker
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
-from competition.training.fit import WEIGHTS, Counter, Fit
+from competition.training.checkpoint import WEIGHTS
+from competition.training.fit import Counter, Fit
 from competition.training.job import Cost, FoldResult, Job
 from competition.training.network import Network
 from competition.training.predict import predict
-from competition.training.pretrained import load_matching, weights_of
+from competition.training.transfer import start_from
 from competition.training.validation import Validation, validation_split
 
 
@@ -103,12 +104,14 @@ def build_network(job: Job, fold: int, batches: Batches, train_rows: np.ndarray,
     torch.manual_seed(randomness.derive("model", seed, fold))
     try:
         network = Network(job.solution.Model(job.config, job.shapes))
-        network.initialize(batches, train_rows)
+        if job.transfer is None:
+            network.initialize(batches, train_rows)
+        else:
+            start = start_from(job.transfer, network, batches, train_rows, fold)
+            if start and job.accelerator.is_main_process and not job.quiet:
+                print(f"fold {fold + 1}/{job.folds.num_folds}   {start}", flush=True)
     except ValueError as error:  # how a solution says that a challenge or a setting is not for it
         raise InputError(f"{job.solution.name}: {error}") from error
-    if job.init is not None:
-        path = weights_of(job.init, fold)
-        load_matching(network.core, checkpoint.load(path), str(path))
     return network
 
 

@@ -1,21 +1,27 @@
-"""Start from the weights of another run, fold by fold, where they have not seen what they will predict."""
+"""The run whose weights another one starts from, fold by fold; it has not seen what they will predict."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from competition.base.errors import InputError
 from competition.data.challenge import Challenge, open_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.homology import cluster_together
-from competition.training.fit import WEIGHTS
 from competition.training.record import RunRecord
 
 
-def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -> RunRecord:
-    """Return the record of a run whose models may start those of these folds.
+class Pretrained(NamedTuple):
+    """A finished run and the challenge that it was trained on."""
+
+    run: Path
+    record: RunRecord
+    challenge: Challenge
+
+
+def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -> Pretrained:
+    """Return a run whose models may start those of these folds.
 
     The model of a fold must not have been trained on a row that it will predict, one of that fold or of the
     test set, nor on a homolog of one. Raises InputError with an example where it has.
@@ -27,11 +33,10 @@ def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -
     )
     if source_folds.digest != record.fold_digest:
         raise InputError(f"{run} was trained on other folds than its challenge has now; train it again")
-    if source.digest == target.digest:
-        return record  # the same rows in the same folds
-    if record.excluded_digest != target.digest:
+    # The same challenge has the same rows in the same folds.
+    if target.digest not in (source.digest, record.excluded_digest):
         _compare(run, source, source_folds, target, folds)
-    return record
+    return Pretrained(run, record, source)
 
 
 def _read_record(run: Path, folds: FoldTable) -> RunRecord:
@@ -79,27 +84,3 @@ def _compare(
                     f"{source.declaration.name!r} for {store.rows['id'][rows[seen][0]]!r}; "
                     f"train it with --exclude-homologs-of {target.declaration.name}"
                 )
-
-
-@torch.no_grad()
-def load_matching(module: nn.Module, weights: dict[str, Tensor], name: str) -> int:
-    """Load the weights whose name and shape the module has; return how many there are.
-
-    InputError where none fits, or where one of the same name has another shape.
-    """
-    wanted = module.state_dict()
-    for key in wanted.keys() & weights.keys():
-        if wanted[key].shape != weights[key].shape:
-            raise InputError(
-                f"{name}: {key} is {tuple(weights[key].shape)}, wanted {tuple(wanted[key].shape)}: "
-                "of another architecture"
-            )
-    common = {key: weights[key] for key in wanted.keys() & weights.keys()}
-    if not common:
-        raise InputError(f"{name} shares no weight with the model; wanted a run of the same solution")
-    module.load_state_dict(wanted | common)
-    return len(common)
-
-
-def weights_of(run: Path, fold: int) -> Path:
-    return run / f"fold{fold}" / WEIGHTS

@@ -33,6 +33,8 @@ def announce(job: Job, record: RunRecord, changes: Mapping[str, object]) -> None
     print(f"challenge  {record.challenge}: {rows}{test}")
     print(f"solution   {record.solution}: {describe(changes)}")
     print(f"machine    {record.device}, precision {record.precision}")
+    if job.transfer is not None:
+        print(f"init       {job.transfer.text}")
     for warning in record.warnings:
         print(f"warning    {warning}")
     print(f"run        {job.folder}", flush=True)
