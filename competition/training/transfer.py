@@ -61,10 +61,16 @@ def plan_transfer(
         raise InputError(
             f"--init {before.run} shares no weight with the model; wanted a run of {solution.name}"
         )
+    text = _describe(before, kept, own, head, wanted)
     layer = None
-    if before.challenge.digest != opened.digest and kept & head:
+    if before.challenge.digest != opened.digest and same_targets:
         layer = _layer(head & kept)
-    return Transfer(before.run, frozenset(kept), layer, _describe(before, kept, own, head, wanted))
+        text += (
+            ""
+            if layer
+            else "; its outputs keep the scale of that run's targets: no single last layer is known"
+        )
+    return Transfer(before.run, frozenset(kept), layer, text)
 
 
 def _sizes(solution: Solution, config: Any, wanted: Shapes) -> Sizes:
