@@ -51,11 +51,13 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training.job import Job
     from competition.training.origins import find_origins
     from competition.training.processes import make_accelerator, on_main
+    from competition.training.randomness import require_seed
     from competition.training.record import finish
     from competition.training.runs import make_record, open_run
     from competition.training.solution import challenge_of, configure, load_solution
     from competition.training.transfer import plan_transfer
 
+    require_seed(arguments.seed)
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
     with accelerator.main_process_first():

@@ -46,11 +46,13 @@ def tune(arguments: argparse.Namespace) -> None:
     """Search, then compare the best trial with the defaults on the hold-out and keep a significant gain."""
     # Imported here: torch and optuna take seconds, and --help should not.
     from competition.training.processes import make_accelerator
+    from competition.training.randomness import require_seed
     from competition.tuning.hold_out import compare_on_hold_out
     from competition.tuning.search import search
     from competition.tuning.study import open_study
     from competition.tuning.task import load_tunable, prepare
 
+    require_seed(arguments.seed)
     solution = load_tunable(arguments.solution)
     if arguments.trials < 1:
         raise InputError(f"--trials {arguments.trials}: wanted at least 1")

@@ -559,6 +559,21 @@ def test_a_submission_agrees_with_the_weights_of_its_run(home, capsys):
     assert "agrees with its weights" in capsys.readouterr().out
 
 
+def test_a_setting_of_the_harness_that_the_config_lacks_is_recorded_resumed_and_verified(home, capsys):
+    folder = run(home, "one", "--set", "gradient_clip=1", "--set", "epochs=1")
+    assert json.loads((folder / "run.json").read_text())["config"]["gradient_clip"] == 1.0
+    assert check(home, "verify", "one") == 0
+    (folder / "finished.json").unlink()
+    more = ("--no-check", "--folds", "3", "--resume", "one", "--set", "epochs=1", "--set")
+    error = fails(capsys, home, *more, "gradient_clip=2")
+    assert "gradient_clip 1.0 then, 2.0 now" in error
+    assert program.main(arguments(home, "x", *more, "gradient_clip=1")) == 0
+
+
+def test_a_seed_that_no_generator_takes_is_refused(home, capsys):
+    assert fails(capsys, home, "--seed", "-1") == "error: --seed -1; wanted 0 or more\n"
+
+
 def test_predictions_of_other_weights_are_found_out(home, capsys):
     run(home, "one")
     path = home / "submissions" / "toy" / "small-one.csv"

@@ -11,7 +11,7 @@ import torch
 
 from competition.base.errors import InputError
 from competition.contract import estimator, folder, model, overfit, training
-from competition.contract.subject import FAULTS, Clause, Outcome, Skip, Subject, describe_error
+from competition.contract.subject import FAULTS, Clause, Outcome, Refusal, Skip, Subject, describe_error
 from competition.data.challenge import Challenge
 from competition.training.solution import Solution
 
@@ -86,6 +86,8 @@ def _check(clause: Clause, subject: Subject, passed: set[str]) -> Outcome:
         fault = clause.find_fault(subject)
     except Skip as reason:
         return Outcome(clause.name, None, str(reason))
+    except Refusal:
+        raise
     except FAULTS as error:
         fault = describe_error(error, subject.solution.folder)
     return Outcome(clause.name, not fault, fault)

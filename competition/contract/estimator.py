@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from accelerate.utils import set_seed
 
-from competition.contract.subject import Subject, agree, agree_one_by_one, fault_of_predictions, make_batches
+from competition.contract.subject import (
+    Subject,
+    agree,
+    agree_one_by_one,
+    fault_of_predictions,
+    make_batches,
+    refusals_shown,
+)
 from competition.training import checkpoint
 from competition.training.cross_validation import collapsed
 from competition.training.estimator_fold import arrays, fit_estimator
@@ -21,12 +28,12 @@ def _fitted(subject: Subject) -> Any:
     """Fit an Estimator to the rows as a run does."""
     assert subject.solution.Estimator is not None and subject.challenge.train.target is not None
     set_seed(0)
-    estimator = subject.solution.Estimator(
-        subject.config, shapes(subject.config, subject.challenge.declaration)
-    )
+    wanted, arrays = shapes(subject.config, subject.challenge.declaration), _arrays(subject, subject.rows)
     weight = None if subject.challenge.train.weight is None else np.ones(len(subject.rows), dtype=np.float32)
     target = np.array(subject.challenge.train.target[subject.rows])
-    fit_estimator(estimator, _arrays(subject, subject.rows), target, weight)
+    with refusals_shown(subject.solution):
+        estimator = subject.solution.Estimator(subject.config, wanted)
+        fit_estimator(estimator, arrays, target, weight)
     return estimator
 
 

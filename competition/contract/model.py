@@ -19,6 +19,7 @@ from competition.contract.subject import (
     make_batches,
     name_few,
     predict,
+    refusals_shown,
 )
 from competition.training import checkpoint, randomness
 from competition.training.network import Network
@@ -61,9 +62,11 @@ def _build(subject: Subject, seed: int, *, initialize: bool = True) -> Any:
     """Build a model as a run does, or as one does that is to load weights."""
     assert subject.solution.Model is not None
     torch.manual_seed(randomness.derive("model", seed, 0))
-    model = subject.solution.Model(subject.config, shapes(subject.config, subject.challenge.declaration))
-    if initialize:
-        Network(model).initialize(make_batches(subject, subject.input_names), subject.rows)
+    wanted = shapes(subject.config, subject.challenge.declaration)
+    with refusals_shown(subject.solution):
+        model = subject.solution.Model(subject.config, wanted)
+        if initialize:
+            Network(model).initialize(make_batches(subject, subject.input_names), subject.rows)
     return model
 
 

@@ -1,7 +1,9 @@
 """The solution that is checked, and what the clauses of the contract share."""
 
+import re
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from competition.base.errors import InputError
 from competition.data.challenge import Challenge
 from competition.training.batches import Batches
 from competition.training.network import Network
@@ -42,6 +45,10 @@ class Outcome(NamedTuple):
 
 class Skip(Exception):
     """Raised where a clause cannot be checked, with the reason."""
+
+
+class Refusal(InputError):
+    """What a solution says where a challenge or a setting is not for it: no fault of the solution."""
 
 
 @dataclass
@@ -129,6 +136,18 @@ def agree_one_by_one(predictions: np.ndarray, singly: Sequence[np.ndarray]) -> b
     one_by_one = predictions.copy()
     one_by_one[: len(singly)] = np.concatenate(singly)
     return agree(predictions, one_by_one)
+
+
+@contextmanager
+def refusals_shown(solution: Solution) -> Iterator[None]:
+    """Raise Refusal for a ValueError of a raise statement of the solution, not of a library that it calls."""
+    try:
+        yield
+    except ValueError as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        if Path(frame.filename).is_relative_to(solution.folder) and re.search(r"\braise\b", frame.line or ""):
+            raise Refusal(f"{solution.name}: {error}") from error
+        raise
 
 
 def describe_error(error: BaseException, folder: Path) -> str:

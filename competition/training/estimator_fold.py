@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from accelerate.utils import set_seed
 
+from competition.base.errors import InputError
 from competition.data.store import Store
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
@@ -23,9 +24,13 @@ def run_estimator_fold(job: Job, fold: int, train_rows: np.ndarray, held_out: np
     assert job.solution.Estimator is not None
     opened, started = job.opened, time.monotonic()
     set_seed(randomness.derive("model", job.seed, fold) % 2**32)
-    estimator = job.solution.Estimator(job.config, job.shapes)
+    inputs = _arrays(job, opened.train, train_rows)
     weight = None if opened.train.weight is None else np.asarray(opened.train.weight[train_rows])
-    fit_estimator(estimator, _arrays(job, opened.train, train_rows), job.target[train_rows], weight)
+    try:
+        estimator = job.solution.Estimator(job.config, job.shapes)
+        fit_estimator(estimator, inputs, job.target[train_rows], weight)
+    except ValueError as error:  # how a solution says that a challenge or a setting is not for it
+        raise InputError(f"{job.solution.name}: {error}") from error
     seconds = time.monotonic() - started
     oof = np.asarray(estimator.predict(_arrays(job, opened.train, held_out)), np.float32)
     test = estimator_test(job, estimator) if opened.test is not None else None

@@ -18,6 +18,7 @@ from competition.judging.manifest import Manifest, new_manifest
 from competition.judging.record import score_out_of_fold
 from competition.training.cross_validation import Predictions
 from competition.training.job import Job
+from competition.training.recipe import Recipe
 from competition.training.record import RunRecord
 from competition.training.solution import describe
 
@@ -35,9 +36,18 @@ def announce(job: Job, record: RunRecord, changes: Mapping[str, object]) -> None
     print(f"machine    {record.device}, precision {record.precision}")
     if job.transfer is not None:
         print(f"init       {job.transfer.text}")
-    for warning in record.warnings:
+    for warning in [*_unread(job, changes), *record.warnings]:
         print(f"warning    {warning}")
     print(f"run        {job.folder}", flush=True)
+
+
+def _unread(job: Job, changes: Mapping[str, Any]) -> list[str]:
+    """Say which changed settings of training a solution that is fitted at once does not read."""
+    names = [each.name for each in dataclasses.fields(Recipe) if each.name in changes]
+    unread = [name for name in names if name not in ("challenge", "window")]
+    if job.solution.Estimator is None or not unread:
+        return []
+    return [f"{', '.join(unread)}: not read by {job.solution.name}, an Estimator"]
 
 
 def make_manifest(job: Job, record: RunRecord, predictions: Predictions) -> Manifest:

@@ -20,7 +20,7 @@ from competition.data.challenge import Challenge
 from competition.data.declaration import Declaration, Shapes
 from competition.data.find import find_challenge
 from competition.data.tokens import planes
-from competition.training.recipe import TOKENS, Recipe
+from competition.training.recipe import TOKENS, Recipe, with_fields
 from competition.training.tuned import FILE, read_tuned
 from competition.training.windows import windows_of
 
@@ -139,8 +139,12 @@ def configure(
     if not published and hasattr(default, "adapt"):
         adapted = _call(solution, default.adapt, num_rows)
     tuned = {} if published or tuned_for is None else read_tuned(solution.folder, tuned_for)
-    overrides = {**tuned, **dict(map(parse_setting, settings))}
-    fields = {name: coerce(solution.Config, name, value) for name, value in overrides.items()}
+    given = dict(map(parse_setting, settings))
+    if "challenge" in given:
+        raise InputError(f"--set challenge={given['challenge']}; wanted --challenge {given['challenge']}")
+    overrides = {**tuned, **given}
+    default, adapted = (with_fields(each, overrides) for each in (default, adapted))
+    fields = {name: coerce(type(adapted), name, value) for name, value in overrides.items()}
     config = _call(solution, dataclasses.replace, adapted, **fields)
     Recipe.of(config)  # raises InputError where no model could be trained
     before, after = dataclasses.asdict(default), dataclasses.asdict(config)
@@ -168,7 +172,7 @@ def coerce(config_class: type, name: str, value: object) -> object:
     """Bring a value from TOML or the command line to the type of a Config field, or raise InputError."""
     hints = typing.get_type_hints(config_class)
     if name not in hints:
-        raise one_of("Config field", name, sorted(hints))
+        raise one_of("Config field", name, sorted({*hints, *typing.get_type_hints(Recipe)}))
     if name == "window":  # whatever a Config is written for, the windows of several sequences have names
         hints |= {"window": hints["window"] | dict[str, tuple[int, int]]}
     try:

@@ -16,6 +16,7 @@ from competition.judging.manifest import Manifest
 from competition.training.cross_validation import predict_test
 from competition.training.job import Job
 from competition.training.processes import make_accelerator
+from competition.training.recipe import extend
 from competition.training.record import RunRecord
 from competition.training.solution import coerce, load_solution
 
@@ -59,12 +60,13 @@ def _predict(manifest: Manifest, challenge: Challenge, runs: Path) -> np.ndarray
     if solution.digest != manifest.source_digest:
         raise InputError(f"{solution.folder} is not the source that the manifest names (sha256 differs)")
     record = RunRecord.read(folder)
-    fields = {name: coerce(solution.Config, name, value) for name, value in record.config.items()}
+    config_class = extend(solution.Config, record.config)
+    fields = {name: coerce(config_class, name, value) for name, value in record.config.items()}
     num_folds = record.num_folds
     nothing = np.empty(0, dtype=np.int64)
     folds = FoldTable(nothing, nothing.astype(np.uint64), num_folds)
     accelerator = make_accelerator("auto", record.precision)
-    job = Job(solution, challenge, solution.Config(**fields), folds, folder, record.seed, accelerator)
+    job = Job(solution, challenge, config_class(**fields), folds, folder, record.seed, accelerator)
     return np.asarray(
         np.mean([predict_test(job, fold) for fold in range(num_folds)], axis=0, dtype=np.float64)
     )

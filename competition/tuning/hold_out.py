@@ -7,7 +7,9 @@ import numpy as np
 import optuna
 
 from competition.judging.bootstrap import Gain, paired_gain
+from competition.training.solution import describe
 from competition.training.tuned import write_tuned
+from competition.tuning.study import ended
 from competition.tuning.task import TuningTask, predict_fold
 
 
@@ -28,7 +30,8 @@ def compare_on_hold_out(task: TuningTask, study: optuna.Study | None, changes: M
     if gain.low <= 0:
         print("the interval includes zero; tuned.toml is left unchanged")
         return
-    note = f"{study.study_name}, {len(study.trials)} trials; gain on the hold-out {text}"
+    fixed = f", with {describe(task.fixed)}" if task.fixed else ""
+    note = f"{study.study_name}, {len(ended(study))} trials{fixed}; gain on the hold-out {text}"
     path = write_tuned(task.solution.folder, task.challenge.declaration.name, changes, note)
     print(f"written to {path}; --published ignores it")
 

@@ -103,7 +103,7 @@ def prepare(
         print(f"warning    {warning}")
     num_rows = rows_per_fold(int((folds.fold < num_folds).sum()), num_folds)  # but for the hold-out
     defaults, _ = configure(solution, num_rows, settings=settings, tuned_for=None)
-    fixed = {name: coerce(solution.Config, name, value) for name, value in map(parse_setting, settings)}
+    fixed = {name: coerce(type(defaults), name, value) for name, value in map(parse_setting, settings)}
     runs = runs / challenge.declaration.name / solution.name
     return TuningTask(solution, challenge, folds, defaults, fixed, runs, seed, accelerator)
 

@@ -128,6 +128,7 @@ MODEL_FAULTS = {
     "search gives a model that does not run": ("search", "return cls(", "return cls(window=(0, 0), "),
     "unknown input": ("inputs", "half_life):", "halflife, half_life=None):"),
     "input of any name": ("inputs", "half_life):", "half_life, **others):"),
+    "layer that does not build": ("seed", "channels, config.filters, 7", "3, config.filters, 7, groups=2"),
     "model does not build": ("seed", "channels, width = shapes", "channels = shapes"),
     "weights from the clock": (
         "seed",
@@ -309,6 +310,23 @@ def test_a_fault_of_an_estimator_is_found_and_nothing_else(fault, toy, tmp_path)
     name, *edits = ESTIMATOR_FAULTS[fault]
     solution = write_solution(tmp_path / "wrong", edit(ESTIMATOR, edits))
     assert failed(outcomes_of(solution, toy)) == [name]
+
+
+REFUSAL = "raise ValueError('targets below 0; wanted counts')"
+
+
+@pytest.mark.parametrize(
+    ("source", "edits"),
+    [
+        (MODEL, ("self.output.bias.copy_(target.mean(0))", REFUSAL)),
+        (MODEL, ("self.rate = config.rate", REFUSAL)),
+        (ESTIMATOR, ("x = self.features(inputs)\n", f"{REFUSAL}\n")),
+    ],
+)
+def test_what_a_solution_refuses_itself_is_said_in_its_words(source, edits, toy, tmp_path):
+    solution = write_solution(tmp_path / "picky", edit(source, edits))
+    with pytest.raises(InputError, match=r"^picky: targets below 0; wanted counts$"):
+        outcomes_of(solution, toy)
 
 
 @pytest.mark.parametrize("clauses", [MODEL_CLAUSES, ESTIMATOR_CLAUSES])

@@ -1,8 +1,10 @@
 """Every folder in solutions/ is found and held to the contract; nothing lists them."""
 
 import inspect
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +23,8 @@ from competition.training.recipe import Recipe
 from competition.training.solution import configure, load_solution
 from competition.training.windows import DEFAULT_WINDOW
 
-FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "solutions").glob("*/solution.py"))
+REPOSITORY = Path(__file__).parents[2]
+FOLDERS = sorted(path.parent for path in (REPOSITORY / "solutions").glob("*/solution.py"))
 LENGTH, NUM_ROWS = 110, 64
 # Shapes of the inputs that challenges bring besides the sequence; any other is one number a row.
 SHAPES = {"histone": (5, 100), "half_life": (8,)}
@@ -48,6 +51,24 @@ def make_challenge(folder: Path, solution, window: tuple[int, int], num_rows: in
 
 def test_there_are_solutions():
     assert FOLDERS
+
+
+def advice() -> list[str]:
+    """Return every --set NAME=VALUE of the README and of the harness's messages."""
+    files = [REPOSITORY / "README.md", *(REPOSITORY / "competition").rglob("*.py")]
+    found = [re.findall(r"--set (\w+=[\w.]+)", path.read_text(encoding="utf-8")) for path in files]
+    return sorted({each.replace("=N", "=512") for each in itertools.chain(*found)})
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_the_readme_and_errors_advise_to_set_can_be_set_on_every_solution(folder):
+    solution = load_solution(folder)
+    assert {"epochs=8", "gradient_clip=1", "batch_size=512"} <= set(advice())
+    lower_rate = ["learning_rate=1e-5"] if solution.Model is not None else []
+    for setting in ["patience=none", "patience=3", *advice(), *lower_rate]:
+        config, _ = configure(solution, NUM_ROWS, settings=[setting])
+        name, _, value = setting.partition("=")
+        assert str(getattr(config, name)).lower() in (value, f"{value}.0", "1e-05")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

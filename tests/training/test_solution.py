@@ -1,6 +1,7 @@
 """A solution is found by path, and its Config is laid out in layers: published, adapted, tuned, set."""
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -179,7 +180,10 @@ def test_the_published_recipe_takes_settings_but_neither_tuning_nor_size(solutio
     ("setting", "words"),
     [
         ("filter=3", r"unknown Config field 'filter'; did you mean 'filters'\?"),
-        ("zzz=3", "unknown Config field 'zzz'; known: filters, patience, rate, window"),
+        ("zzz=3", "unknown Config field 'zzz'; known: accumulate, batch_size, .*, filters, .*, rate, "),
+        ("epochs=many", "epochs = 'many': wanted int"),
+        ("epochs=0", "epochs 0; wanted a whole number, 1 or more"),
+        ("challenge=genes", "--set challenge=genes; wanted --challenge genes"),
         ("filters", "--set filters: wanted name=value"),
         ("filters=many", "filters = 'many': wanted int"),
         ("filters=1.5", "filters = 1.5: wanted int"),
@@ -196,6 +200,14 @@ def test_the_published_recipe_takes_settings_but_neither_tuning_nor_size(solutio
 def test_a_setting_that_cannot_be_is_refused(solution, setting, words):
     with pytest.raises(InputError, match=words):
         configure(solution, 5000, settings=[setting])
+
+
+def test_a_field_of_the_harness_can_be_set_where_the_config_does_not_define_it(solution):
+    config, changes = configure(solution, 100, settings=["gradient_clip=1", "ema=none", "filters=8"])
+    assert changes == {"filters": 8, "gradient_clip": 1.0}
+    assert (Recipe.of(config).gradient_clip, Recipe.of(config).window) == (1.0, (0, 80))
+    (solution.folder / "tuned.toml").write_text("[toy]\nepochs = 3\n")
+    assert Recipe.of(configure(solution, 5000, tuned_for="toy")[0]).epochs == 3
 
 
 def test_what_tuning_wrote_is_checked_like_a_setting(solution):
@@ -272,10 +284,17 @@ def test_a_value_of_another_kind_is_refused(name, value):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("batch_size", 0, "batch_size 0; wanted 1 or more"),
-        ("epochs", 0, "epochs 0; wanted 1 or more"),
-        ("accumulate", 0, "accumulate 0; wanted 1 or more"),
-        ("patience", -1, "patience -1; wanted 0 or more"),
+        ("batch_size", 0, "batch_size 0; wanted a whole number, 1 or more"),
+        ("epochs", 0, "epochs 0; wanted a whole number, 1 or more"),
+        ("epochs", 2.5, "epochs 2.5; wanted a whole number, 1 or more"),
+        ("accumulate", 0, "accumulate 0; wanted a whole number, 1 or more"),
+        ("restarts", 0, "restarts 0; wanted a whole number, 1 or more"),
+        ("patience", -1, "patience -1; wanted a whole number, 0 or more"),
+        ("encoding", "acgtu", "encoding 'acgtu' is unknown"),
+        ("mutate", math.nan, "mutate nan; wanted a share of the bases"),
+        ("ema", math.nan, "ema nan; wanted a decay"),
+        ("gradient_clip", -1.0, "gradient_clip -1.0; wanted a norm above 0"),
+        ("gradient_clip", math.inf, "gradient_clip inf; wanted a norm above 0"),
         ("ema", 1.0, "ema 1.0; wanted a decay from 0 to below 1"),
         ("gradient_clip", 0.0, "gradient_clip 0.0; wanted a norm above 0"),
         ("stop_metric", "pearsn", "unknown stop_metric 'pearsn'; did you mean 'pearson'"),

@@ -120,6 +120,19 @@ def test_an_estimator_that_names_weights_is_fitted_with_those_of_its_rows(tmp_pa
         np.testing.assert_allclose(oof["y"][~others], wanted, rtol=1e-5)
 
 
+def test_what_an_estimator_refuses_is_said_in_its_words(tmp_path, capsys):
+    build(tmp_path / "data/toy")
+    (tmp_path / "mean").mkdir()
+    refusal = 'raise ValueError("weights; wanted none")'
+    (tmp_path / "mean/solution.py").write_text(ESTIMATOR.replace("assert list", f"{refusal}; assert list"))
+    folders = [part for name in ("data", "runs", "submissions") for part in (f"--{name}", tmp_path / name)]
+    options = ("--challenge", "toy", "--folds", "2", "--no-check", "--set", "epochs=3", *folders)
+    assert program.main(list(map(str, [tmp_path / "mean", *options]))) == 2
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1] == "error: mean: weights; wanted none"
+    assert "warning    epochs: not read by mean, an Estimator" in printed.out
+
+
 def test_weights_are_no_input_and_nothing_else_may_have_their_name(tmp_path):
     opened = build(tmp_path / "toy")
     with pytest.raises(InputError, match="forward wants the input 'weight'"):
