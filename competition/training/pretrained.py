@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.base.errors import InputError
+from competition.base.files import file_digest
 from competition.data.challenge import Challenge, open_challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.homology import cluster_together
@@ -54,13 +55,13 @@ def _read_record(run: Path, folds: FoldTable) -> RunRecord:
 def _open_source(record: RunRecord, target: Challenge, data: Path) -> Challenge:
     if record.challenge_digest == target.digest:
         return target
-    source = open_challenge(data / record.challenge)
-    if source.digest != record.challenge_digest:
-        raise InputError(
-            f"{source.folder} is not the challenge that the run was trained on; wanted sha256 "
-            f"{record.challenge_digest[:12]}..., got {source.digest[:12]}..."
-        )
-    return source
+    for path in sorted(data.glob("*/public/challenge.toml")):
+        if file_digest(path) == record.challenge_digest:
+            return open_challenge(path.parents[1])
+    raise InputError(
+        f"{data} has no {record.challenge!r} of sha256 {record.challenge_digest[:12]}..., on which the "
+        "run was trained; wanted that challenge there, to compare its rows"
+    )
 
 
 def _compare(

@@ -40,8 +40,8 @@ def fit_head(network: Network, name: str, batches: Batches, rows: np.ndarray) ->
     with torch.no_grad():
         layer.weight.mul_(factor[:, None])
         layer.bias.mul_(factor).add_(offset)
-    pairs = ", ".join(f"{a:.3g} x {b:+.3g}" for a, b in zip(*fitted, strict=True))
-    return f"{name} fitted to the targets: {pairs}"
+    pairs = ", ".join(f"times {a:.3g}, then {b:+.3g}" for a, b in zip(*fitted, strict=True))
+    return f"outputs of {name} fitted to the targets: {pairs}"
 
 
 def _fit(

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from competition.training.solution import describe
-from competition.tuning.study import count_states, is_defaults, ranked
+from competition.tuning.study import count_states, is_defaults, place_of, ranked
 
 SHOWN_TRIALS = 5
 
@@ -18,17 +18,18 @@ def show_trials(study: optuna.Study) -> None:
     defaults = next(filter(is_defaults, trials))
     shown = trials[:SHOWN_TRIALS]
     console = Console()
-    console.print(trial_table(shown if defaults in shown else [*shown, defaults]))
+    shown = shown if defaults in shown else [*shown, defaults]
+    console.print(trial_table(shown, [place_of(study, trial.number) for trial in shown]))
     counts = count_states(study)
     console.print(", ".join(f"{count} {state}" for state, count in counts.items()), highlight=False)
 
 
-def trial_table(trials: list[FrozenTrial]) -> Table:
+def trial_table(trials: list[FrozenTrial], places: list[int]) -> Table:
     num_folds = len(trials[0].user_attrs["fold_scores"])
     folds = [f"fold {fold}" for fold in range(num_folds)]
     table = Table("trial", "score", *folds, "changes", box=box.SIMPLE_HEAD)
-    for trial in trials:
+    for place, trial in zip(places, trials, strict=True):
         changes = trial.user_attrs["changes"]
         scores = [f"{score:.4f}" for score in (trial.value, *trial.user_attrs["fold_scores"])]
-        table.add_row(str(trial.number), *scores, describe(changes) if changes else "defaults")
+        table.add_row(str(place), *scores, describe(changes) if changes else "defaults")
     return table

@@ -15,7 +15,7 @@ from competition.metrics.registry import METRICS
 from competition.training.processes import share_object
 from competition.tuning.report import show_trials
 from competition.tuning.space import draw
-from competition.tuning.study import add_defaults, ask, best_changes, ended, has_defaults, mean
+from competition.tuning.study import add_defaults, ask, best_changes, ended, has_defaults, mean, place_of
 from competition.tuning.task import TuningTask, predict_fold
 
 
@@ -80,21 +80,24 @@ def complete(trial: optuna.Trial | None, scores: list[float]) -> None:
     if trial is not None:
         trial.set_user_attr("fold_scores", scores)
         trial.study.tell(trial, mean(scores))
-        best = trial.study.best_value
-        print(f"trial {trial.number:<4} {mean(scores):.4f}  best {best:.4f}", flush=True)
+        show(trial, f"{mean(scores):.4f}  best {trial.study.best_value:.4f}")
 
 
 def prune(trial: optuna.Trial | None) -> None:
     if trial is not None:
         trial.study.tell(trial, state=TrialState.PRUNED)
-        print(f"trial {trial.number:<4} pruned", flush=True)
+        show(trial, "pruned")
 
 
 def fail(trial: optuna.Trial | None, error: Exception) -> None:
     if trial is not None:
         trial.set_user_attr("reason", str(error))
         trial.study.tell(trial, state=TrialState.FAIL)
-        print(f"trial {trial.number:<4} failed: {error}", flush=True)
+        show(trial, f"failed: {error}")
+
+
+def show(trial: optuna.Trial, end: str) -> None:
+    print(f"trial {place_of(trial.study, trial.number):<4} {end}", flush=True)
 
 
 def score_folds(task: TuningTask, config: Any, trial: optuna.Trial | None = None) -> list[float]:

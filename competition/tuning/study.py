@@ -35,8 +35,8 @@ def open_study(task: TuningTask, storage: str | None) -> Iterator[optuna.Study |
     with closing(lock_folder(task.folder)) if storage is None else nullcontext():
         (task.folder / "study.json").write_text(json.dumps(task.identity, indent=1) + "\n")
         study = create_or_load(task, storage or journal(task.folder))
-        if storage is None and (killed := requeue_killed(study)):
-            print(f"resumed    killed trials queued again: {killed}")
+        if storage is None and (killed := close_killed(study)):
+            print(f"resumed    killed trials to be run again: {killed}")
         print(f"study      {study.study_name} in {task.folder}", flush=True)
         yield study
 
@@ -62,12 +62,14 @@ def create_or_load(task: TuningTask, storage: str | BaseStorage) -> optuna.Study
     return study
 
 
-def requeue_killed(study: optuna.Study) -> int:
-    """Close the trials that a killed process left running, queue them again, and return how many."""
+def close_killed(study: optuna.Study) -> int:
+    """Close the trials that a killed process left running, and return how many.
+
+    They need not be queued: the next trial is drawn from the same seed and history, so it is the same again.
+    """
     killed = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in killed:
         study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
     return len(killed)
 
 
@@ -99,18 +101,28 @@ def is_defaults(trial: FrozenTrial) -> bool:
 
 
 def ask(study: optuna.Study, seed: int) -> optuna.Trial:
-    """Ask for a trial; its draws depend on the seed and its number, so a resumed search draws the same."""
-    number = len(study.get_trials(deepcopy=False))
+    """Ask for a trial; its draws depend on the seed and its place, so a resumed search draws the same."""
+    place = place_of(study, len(study.get_trials(deepcopy=False)))
     study.sampler = optuna.samplers.TPESampler(
-        seed=randomness.derive("trial", seed, number) % 2**32, multivariate=True, n_startup_trials=8
+        seed=randomness.derive("trial", seed, place) % 2**32, multivariate=True, n_startup_trials=8
     )
     return study.ask()
 
 
+def place_of(study: optuna.Study, number: int) -> int:
+    """Return how many trials before this number were not killed: its number in an unbroken search."""
+    return sum(not is_killed(trial) for trial in study.get_trials(deepcopy=False)[:number])
+
+
+def is_killed(trial: FrozenTrial) -> bool:
+    """Say whether a trial was closed without an end of its own: one that failed has a reason."""
+    return trial.state == TrialState.FAIL and "reason" not in trial.user_attrs
+
+
 def ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that ran to an end; a killed one did not, and is queued again."""
+    """Return the trials that ran to an end; a killed one did not, and is run again."""
     closed = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    return [trial for trial in closed if trial.state != TrialState.FAIL or "reason" in trial.user_attrs]
+    return [trial for trial in closed if not is_killed(trial)]
 
 
 def ranked(study: optuna.Study) -> list[FrozenTrial]:

@@ -207,6 +207,43 @@ def test_a_killed_trial_is_counted_and_run_again(home, capsys):
     assert [t.params for t in study_of(home).trials].count(running[0]) == 2
 
 
+class Killed(BaseException):
+    """Ends the process from inside a fold, as a signal that no code can catch."""
+
+
+def test_a_search_that_was_killed_twice_ends_as_the_unbroken_one(home, monkeypatch, capsys):
+    def outcome():
+        tuned = (home / "toy" / "tuned.toml").read_text()
+        trials = [t for t in study_of(home).trials if t.state.is_finished() and not killed(t)]
+        return tuned, [(t.params, t.state, t.values, t.intermediate_values) for t in trials]
+
+    def killed(trial):
+        return trial.state == optuna.trial.TrialState.FAIL and "reason" not in trial.user_attrs
+
+    source = home / "toy" / "solution.py"
+    source.write_text(source.read_text().replace('"letter", 0, 3', '"letter", 0, 2'))  # none fails
+    program.main(arguments(home, "--trials", "14"))
+    whole, table = outcome(), capsys.readouterr().out.split("changes")[1].splitlines()[:-4]
+    shutil.rmtree(home / "runs")
+    (home / "toy" / "tuned.toml").unlink()
+    real, calls = task.run_fold, []
+
+    def fragile(job, fold):
+        calls.append(fold)
+        if len(calls) in (10, 26):
+            raise Killed
+        real(job, fold)
+
+    monkeypatch.setattr(task, "run_fold", fragile)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            program.main(arguments(home, "--trials", "14"))
+    program.main(arguments(home, "--trials", "14"))
+    assert outcome() == whole
+    printed = capsys.readouterr().out.split("changes")[1]
+    assert printed.splitlines()[: len(table)] == table and "2 killed" in printed
+
+
 def test_an_interrupted_search_names_the_same_command(home):
     command = ["-m", "competition.tune", *arguments(home, "--trials", "4", "--set", "slow=0.3")]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
