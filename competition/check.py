@@ -45,7 +45,8 @@ def check(arguments: argparse.Namespace) -> int:
     print(f"{solution.name} on {challenge.declaration.name}, {device}", flush=True)
     failed = False
     for outcome in check_clauses(solution, challenge, config, device=device, seconds=arguments.seconds):
-        print(f"{MARKS[outcome.passed]}  {outcome.clause:<19}  {outcome.message}".rstrip(), flush=True)
+        mark = "warn" if outcome.passed and outcome.message else MARKS[outcome.passed]
+        print(f"{mark}  {outcome.clause:<19}  {outcome.message}".rstrip(), flush=True)
         failed |= outcome.passed is False
     return int(failed)
 

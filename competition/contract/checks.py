@@ -13,9 +13,10 @@ from competition.base.errors import InputError
 from competition.contract import estimator, folder, model, overfit, training
 from competition.contract.subject import FAULTS, Clause, Outcome, Refusal, Skip, Subject, describe_error
 from competition.data.challenge import Challenge
+from competition.training.opened import watched
 from competition.training.solution import Solution
 
-FOLDER_CLAUSES = (Clause("README", folder.check_readme), Clause("Config", folder.check_config))
+FOLDER_CLAUSES = (Clause("README", folder.check_readme, advisory=True), Clause("Config", folder.check_config))
 MODEL_CLAUSES = (
     Clause("inputs", model.check_inputs),
     Clause("seed", model.check_seed, ("inputs",)),
@@ -29,6 +30,7 @@ MODEL_CLAUSES = (
     Clause("gradients", training.check_gradients, ("loss",)),
     Clause("optimizer", training.check_optimizer, ("gradients",)),
     Clause("search", folder.check_search, ("Config", "predictions")),
+    Clause("files", folder.check_files),
     Clause("overfitting", overfit.check_overfitting, ("repeatability", "gradients")),
 )
 ESTIMATOR_CLAUSES = (
@@ -38,14 +40,18 @@ ESTIMATOR_CLAUSES = (
     Clause("row independence", estimator.check_row_independence, ("seed",)),
     Clause("save and load", estimator.check_save_and_load, ("predictions",)),
     Clause("search", folder.check_search, ("Config",)),
+    Clause("files", folder.check_files),
 )
 
 
 def require_contract(
     solution: Solution, challenge: Challenge, config: Any, *, device: torch.device, seconds: float = 10.0
 ) -> list[Outcome]:
-    """Return the outcomes of check_contract, or raise one InputError that lists every fault."""
+    """Print warnings and return the outcomes of check_contract; one InputError lists every fault."""
     outcomes = check_contract(solution, challenge, config, device=device, seconds=seconds)
+    for outcome in outcomes:
+        if outcome.passed and outcome.message:
+            print(f"warning    {outcome.message}")
     faults = [f"  {outcome.clause}: {outcome.message}" for outcome in outcomes if outcome.passed is False]
     if faults:
         heading = f"{solution.name} breaks the contract of a solution (--no-check runs it anyway):"
@@ -70,7 +76,7 @@ def check_clauses(
     subject = Subject(solution, challenge, config, device, seconds)
     clauses = MODEL_CLAUSES if solution.Model is not None else ESTIMATOR_CLAUSES
     passed: set[str] = set()
-    with _full_precision(device):
+    with _full_precision(device), watched(solution.folder):
         for clause in (*FOLDER_CLAUSES, *clauses):
             outcome = _check(clause, subject, passed)
             if outcome.passed:
@@ -90,7 +96,7 @@ def _check(clause: Clause, subject: Subject, passed: set[str]) -> Outcome:
         raise
     except FAULTS as error:
         fault = describe_error(error, subject.solution.folder)
-    return Outcome(clause.name, not fault, fault)
+    return Outcome(clause.name, clause.advisory or not fault, fault)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import tomllib
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from competition.base import toml
 from competition.contract.subject import FAULTS, Skip, Subject, describe_error, make_batches
+from competition.training.opened import opened_by
 from competition.training.recipe import Recipe
 from competition.training.solution import coerce, shapes
 
@@ -53,6 +55,19 @@ def _require_same_from_toml(config: Any) -> None:
         back = coerce(type(config), name, tomllib.loads(text)[name])
         if back != value:
             raise ValueError(f"Config.{name} = {value!r} is read back from TOML as {back!r}")
+
+
+def check_files(subject: Subject) -> str:
+    """Name a file of the challenge that the solution opened, at import or in any clause before."""
+    inside, own = subject.challenge.folder.resolve(), subject.solution.folder
+    found = [(Path(path).resolve(), where) for path, where in opened_by(own)]
+    found = [each for each in found if each[0].is_relative_to(inside) and not each[0].is_relative_to(own)]
+    if not found:
+        return ""
+    secret = [each for each in found if each[0].relative_to(inside).parts[0] == "private"]
+    path, where = (secret or found)[0]
+    what = "the answers that it is to predict" if secret else "a file of the challenge"
+    return f"{where} opens {path}, {what}; wanted a solution that learns from its arguments alone"
 
 
 def check_search(subject: Subject) -> str:

@@ -33,10 +33,11 @@ class Clause(NamedTuple):
     name: str
     find_fault: Callable[["Subject"], str]  # returns a message, or "" where there is no fault
     needs: tuple[str, ...] = ()
+    advisory: bool = False  # a fault is a warning
 
 
 class Outcome(NamedTuple):
-    """Whether a solution passed a clause, and the fault if not."""
+    """Whether a solution passed a clause, and the fault if not; one that passed with a message is warned."""
 
     clause: str
     passed: bool | None  # None: not checked, and the message says why

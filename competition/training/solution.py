@@ -20,6 +20,7 @@ from competition.data.challenge import Challenge
 from competition.data.declaration import Declaration, Shapes
 from competition.data.find import find_challenge
 from competition.data.tokens import planes
+from competition.training.opened import watched
 from competition.training.recipe import TOKENS, Recipe, with_fields
 from competition.training.tuned import FILE, read_tuned
 from competition.training.windows import windows_of
@@ -68,7 +69,8 @@ def load_solution(folder: Path) -> Solution:
             f"{folder} is not a solution: it has no solution.py. "
             f"Solutions in {folder.parent}: {', '.join(near) or 'none'}"
         )
-    module = _import(folder.resolve())
+    with watched(folder.resolve()):
+        module = _import(folder.resolve())
     found = {name: getattr(module, name, None) for name in ("Config", "Model", "Estimator")}
     if not dataclasses.is_dataclass(found["Config"]):
         raise InputError(f"{folder}/solution.py defines no dataclass Config; wanted Config and Model")

@@ -312,6 +312,30 @@ def test_a_fault_of_an_estimator_is_found_and_nothing_else(fault, toy, tmp_path)
     assert failed(outcomes_of(solution, toy)) == [name]
 
 
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        (ESTIMATOR, "@dataclass"),
+        (ESTIMATOR, "        x = self.features(inputs)\n        self"),
+        (MODEL, "        self.output.bias.copy_"),
+    ],
+    ids=["at import", "in fit", "in initialize"],
+)
+@pytest.mark.parametrize(
+    ("name", "what"), [("private/answers.csv", "the answers"), ("public/challenge.toml", "a file")]
+)
+def test_a_solution_that_reads_the_challenge_is_caught_by_the_file(source, place, name, what, toy, tmp_path):
+    path = toy.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    indent = place[: len(place) - len(place.lstrip())]
+    read = f"{indent}open({str(path)!r}).close()\n"
+    solution = write_solution(tmp_path / "spy", edit(source, (place, read + place)))
+    [outcome] = [each for each in outcomes_of(solution, toy) if each.passed is False]
+    assert outcome.clause == "files"
+    assert f" opens {path}, {what}" in outcome.message and "solution.py, line " in outcome.message
+
+
 REFUSAL = "raise ValueError('targets below 0; wanted counts')"
 
 
@@ -337,8 +361,14 @@ def test_every_clause_is_documented_by_the_name_that_is_printed(clauses):
 
 
 @pytest.mark.parametrize("readme", [None, "# Toy\n\nIt is very good.\n"], ids=["missing", "without source"])
-def test_a_readme_must_name_a_source(readme, toy, tmp_path):
-    assert failed(outcomes_of(write_solution(tmp_path / "wrong", ESTIMATOR, readme), toy)) == ["README"]
+def test_a_readme_that_names_no_source_is_a_warning(readme, toy, tmp_path, capsys):
+    solution = write_solution(tmp_path / "wrong", ESTIMATOR, readme)
+    config, _ = configure(solution, 64)
+    first, *_ = require_contract(solution, toy, config, device=CPU)
+    assert first.passed and first.message.startswith("README.md ")
+    assert capsys.readouterr().out == f"warning    {first.message}\n"
+    assert program.main([str(solution.folder), "--challenge", str(toy.folder), "--device", "cpu"]) == 0
+    assert "warn  README " in capsys.readouterr().out
 
 
 def test_a_window_that_misses_the_sequences_is_found(toy, tmp_path):
