@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from competition.base.errors import end_process, exit_status
+from competition.base.parser import require_seed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +52,6 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training.job import Job
     from competition.training.origins import find_origins
     from competition.training.processes import make_accelerator, on_main
-    from competition.training.randomness import require_seed
     from competition.training.record import finish
     from competition.training.runs import make_record, open_run
     from competition.training.solution import challenge_of, configure, load_solution

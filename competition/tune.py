@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from competition.base.errors import InputError, exit_status, resumable
-from competition.base.parser import make_parser
+from competition.base.parser import make_parser, require_seed
 from competition.base.terminal import command_line
 
 
@@ -46,7 +46,6 @@ def tune(arguments: argparse.Namespace) -> None:
     """Search, then compare the best trial with the defaults on the hold-out and keep a significant gain."""
     # Imported here: torch and optuna take seconds, and --help should not.
     from competition.training.processes import make_accelerator
-    from competition.training.randomness import require_seed
     from competition.tuning.hold_out import compare_on_hold_out
     from competition.tuning.search import search
     from competition.tuning.study import open_study

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from competition.base.errors import exit_status, one_of
-from competition.base.parser import make_parser
+from competition.base.parser import make_parser, require_seed
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,7 +27,9 @@ def _prepare(name: str, arguments: list[str], known: dict[str, str]) -> None:
     parser.add_argument("--output", type=Path, default=None, help="challenge folder (default: data/<name>)")
     parser.add_argument("--overwrite", action="store_true", help="replace a challenge that is there already")
     module.add_arguments(parser)
-    module.prepare(parser.parse_args(arguments))
+    options = parser.parse_args(arguments)
+    require_seed(getattr(options, "seed", 0))
+    module.prepare(options)
 
 
 def preparers() -> dict[str, str]:

@@ -7,8 +7,6 @@ import hashlib
 
 import numpy as np
 
-from competition.base.errors import InputError
-
 # A purpose is any name and is numbered by its hash; these have been numbered by hand.
 _NUMBERED = ("order", "shift", "strand", "model", "dropout", "restart", "trial", "mutate")  # 1 to 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # Steele, Lea & Flood, SplitMix, OOPSLA 2014
@@ -33,12 +31,6 @@ def draw_fractions(rows: np.ndarray, count: int, *, purpose: str, seed: int, epo
     own = _mix(rows.astype(np.uint64), derive(purpose, seed, epoch))
     bits = _mix(np.arange(count, dtype=np.uint64), own[:, None])
     return (bits >> np.uint64(11)) * 2.0**-53
-
-
-def require_seed(seed: int) -> None:
-    """Raise InputError where no generator takes a seed."""
-    if seed < 0:
-        raise InputError(f"--seed {seed}; wanted 0 or more")
 
 
 def derive(purpose: str, *numbers: int) -> int:

@@ -44,6 +44,11 @@ def test_an_unknown_preparer_is_refused_with_the_nearest(capsys):
     assert "did you mean 'table'" in capsys.readouterr().err
 
 
+def test_a_seed_that_no_generator_takes_is_refused(tmp_path, capsys):
+    assert main(["promoters", "--seed", "-1", "--output", str(tmp_path / "toy")]) == 2
+    assert capsys.readouterr().err == "error: --seed -1; wanted 0 or more\n"
+
+
 def test_a_table_becomes_training_and_test_rows(tmp_path):
     usage = ["train", "train", "Public", "private", "train", "private"]
     table = write_table(tmp_path / "t.csv", id=list("abcdef"), group=list("xxyyzz"), usage=usage, gc=range(6))

@@ -132,6 +132,27 @@ def test_on_the_same_challenge_all_is_as_it_was(home):
         assert all(torch.equal(*pair) for pair in pairs)
 
 
+def test_a_layer_whose_shape_follows_the_window_is_new_and_named(home, capsys):
+    source = home / "net/solution.py"
+    flat = SOLUTION.replace("nn.Linear(config.filters,", "nn.Linear(config.filters * (width - 4),")
+    flat = flat.replace("super().__init__()", "super().__init__(); _, width = shapes.inputs['sequence']")
+    source.write_text(flat.replace(".mean(2))", ".flatten(1))"))
+    before = run(home, "old", "a", "--set", "epochs=1")
+    tuned = run(home, "new", "b", "--init", str(before), "--set", "window=[0, 30]", *STILL)
+    assert torch.equal(weights(tuned)["first.weight"], weights(before)["first.weight"])
+    assert weights(tuned)["last.weight"].shape == (1, 8 * 26)
+    assert "of 6 tensors; new: last.weight" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_challenge_of_the_other_run_is_known_by_its_checksum(home, capsys):
+    before = run(home, "old", "a", "--set", "epochs=1")
+    (home / "data/old").rename(home / "data/renamed")
+    assert run(home, "new", "b", "--init", str(before), *STILL) is not None
+    (home / "data/renamed").rename(home / "elsewhere")
+    assert run(home, "new", "c", "--init", str(before), *STILL) is None
+    assert f"{home / 'data'} has no 'old' of sha256" in capsys.readouterr().err
+
+
 def test_another_architecture_is_refused_with_the_settings_of_the_run(home, capsys):
     before = run(home, "old", "a", "--set", "filters=4")
     assert run(home, "new", "b", "--init", str(before)) is None
@@ -168,3 +189,9 @@ def test_an_estimator_starts_from_no_weights(home, capsys):
 def test_homologs_of_the_challenge_itself_cannot_be_excluded(home, capsys):
     assert run(home, "old", "a", "--exclude-homologs-of", "old") is None
     assert "--exclude-homologs-of old: that is the challenge to be trained on" in capsys.readouterr().err
+
+
+def test_a_challenge_that_leaves_a_fold_no_row_cannot_be_excluded(home, capsys):
+    build(home / "data/copy", seed=0, offset=1)
+    assert run(home, "old", "a", "--exclude-homologs-of", "copy") is None
+    assert "120 of 120 training rows are homologous to its rows" in capsys.readouterr().err
