@@ -25,6 +25,7 @@ from competition.training.rescale import fit_head
 from competition.training.solution import Solution, coerce, shapes
 
 Sizes = dict[str, tuple[int, ...]]  # of the entries of a state dict
+UNSCALED = "; its outputs keep the unit of that run's targets: no single last layer is known"
 
 
 class Transfer(NamedTuple):
@@ -55,21 +56,16 @@ def plan_transfer(
     there = _sizes_there(before, solution, config)
     states = [_read(before, fold, there, config) for fold in range(before.record.num_folds)]
     kept = {name for name, size in own.items() if all(state.get(name) == size for state in states)}
-    same_targets = target_names(before.challenge.declaration) == list(wanted.targets)
-    kept -= set() if same_targets else head
+    if target_names(before.challenge.declaration) != list(wanted.targets):
+        kept -= head
     if not kept - head:
         raise InputError(
             f"--init {before.run} shares no weight with the model; wanted a run of {solution.name}"
         )
-    text = _describe(before, kept, own, head, wanted)
-    layer = None
-    if before.challenge.digest != opened.digest and same_targets:
+    text, layer = _describe(before, kept, own, head, wanted), None
+    if before.challenge.digest != opened.digest and kept & head:
         layer = _layer(head & kept)
-        text += (
-            ""
-            if layer
-            else "; its outputs keep the scale of that run's targets: no single last layer is known"
-        )
+        text += UNSCALED if layer is None else ""
     return Transfer(before.run, frozenset(kept), layer, text)
 
 
