@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from competition.base.errors import end_process, exit_status
+from competition.base.names import require_name
 from competition.base.parser import require_seed
 
 
@@ -58,6 +59,9 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training.transfer import plan_transfer
 
     require_seed(arguments.seed)
+    for option, name in (("--run-id", arguments.run_id), ("--resume", arguments.resume)):
+        if name:
+            require_name(name, option)
     solution = load_solution(arguments.solution)
     accelerator = make_accelerator(arguments.device, arguments.precision)
     with accelerator.main_process_first():

@@ -599,6 +599,9 @@ def test_a_submission_whose_run_is_elsewhere_cannot_be_verified(home, capsys):
     shutil.rmtree(run(home, "one"))
     assert check(home, "verify", "one") == 2
     assert "wanted the run that made the submission" in capsys.readouterr().err
+    update_manifest(home / "submissions" / "toy" / "small-one.csv", run="../one")
+    assert check(home, "verify", "one") == 2
+    assert "run of a manifest '../one': wanted letters" in capsys.readouterr().err
 
 
 def exact_values(path: Path) -> pd.Series:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from competition.base.errors import InputError
 from competition.base.files import file_digest
+from competition.base.names import require_name
 from competition.data.challenge_toml import from_toml
 from competition.data.declaration import Declaration
 from competition.data.store import Store
@@ -31,6 +32,7 @@ def open_challenge(folder: Path, *, verify: bool = True) -> Challenge:
     if not declaration.exists():
         raise InputError(f"{folder} is not a challenge: it has no public/challenge.toml")
     challenge = from_toml(declaration)
+    require_name(challenge.name, f"{declaration}: name", spaced=True)  # of folders in runs and submissions
     if not challenge.files:
         raise InputError(f"{declaration} lists no files; build the challenge again")
     for name, wanted in challenge.files.items():

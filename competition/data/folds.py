@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.base.errors import InputError
+from competition.base.files import write_bytes
 from competition.data.declaration import Declaration
 from competition.data.groups import chain, components, join_columns
 from competition.data.hashing import hash_text, mix, scale
@@ -154,6 +155,4 @@ def read_cache(path: Path, count: int) -> np.ndarray | None:
 def write_cache(path: Path, key: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     keys = key.astype("<u8").tobytes()
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(keys + hashlib.sha256(keys).digest())
-    partial.replace(path)
+    write_bytes(path, keys + hashlib.sha256(keys).digest())

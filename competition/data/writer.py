@@ -12,12 +12,15 @@ import pandas as pd
 
 from competition.base import toml
 from competition.base.errors import InputError
-from competition.base.files import file_digest, write_text
+from competition.base.files import file_digest, locked, try_lock, write_text
+from competition.base.names import require_name
 from competition.data.challenge import open_challenge
 from competition.data.challenge_toml import to_toml
 from competition.data.declaration import Declaration
 from competition.data.store import Store
 from competition.data.store_writer import StoreWriter
+
+OLD = "-old"  # ends the name of a challenge that is being replaced
 
 
 class ChallengeWriter:
@@ -104,28 +107,74 @@ def create_challenge(
     All is written to a hidden sibling folder, checked, and renamed at the end; an exception removes it.
     Raises InputError where the folder exists and overwrite is not set.
     """
+    require_name(declaration.name, "challenge name", spaced=True)
+    with _readable_errors(folder):
+        partial, held = _make_partial(folder, overwrite)
+        try:
+            writer = ChallengeWriter(partial, declaration)
+            yield writer
+            writer.close()
+            open_challenge(partial, verify=False)  # the digests were taken a moment ago
+            with locked(folder.parent):
+                _swap(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            os.close(held)
+
+
+@contextmanager
+def _readable_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder} could not be written: {error}") from error
+
+
+def _make_partial(folder: Path, overwrite: bool) -> tuple[Path, int]:
+    """Make the hidden folder that becomes the challenge; it is locked until the descriptor is closed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.parent):  # or another preparer could clear the folder before it is locked
+        _clear_killed(folder)
+        _require_replaceable(folder, overwrite)
+        partial = Path(tempfile.mkdtemp(prefix=_prefix(folder), dir=folder.parent))
+        held = try_lock(partial)
+    assert held is not None, partial
+    return partial, held
+
+
+def _require_replaceable(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not overwrite:
         raise InputError(f"{folder} exists already; wanted a new folder, or --overwrite to replace it")
     if folder.exists() and not (folder / "public" / "challenge.toml").exists():
         raise InputError(f"{folder} is not a challenge, so it is not replaced; wanted a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    try:
-        writer = ChallengeWriter(partial, declaration)
-        yield writer
-        writer.close()
-        open_challenge(partial, verify=False)  # the digests were taken a moment ago
-        _swap(partial, folder)
-    except OSError as error:
-        raise InputError(f"{folder} could not be written: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _prefix(folder: Path) -> str:
+    return f".{folder.name}.partial-"
+
+
+def _clear_killed(folder: Path) -> None:
+    """Remove what preparers of a folder that were killed have left; what a living one writes is locked.
+
+    One that was killed between its two renames has left the challenge that it replaced, which is put back.
+    """
+    for path in [each for each in folder.parent.iterdir() if each.name.startswith(_prefix(folder))]:
+        if (held := try_lock(path)) is None:
+            continue
+        os.close(held)
+        if path.name.endswith(OLD) and not folder.exists():
+            path.rename(folder)
+            print(f"put back {folder}, which a killed preparer was replacing")
+            continue
+        size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+        shutil.rmtree(path)
+        print(f"removed {path}, {size / 1e6:.1f} MB that a killed preparer left", flush=True)
 
 
 def _swap(new: Path, folder: Path) -> None:
     os.chmod(new, 0o755)  # noqa: PTH101 - mkdtemp makes it private to the user
     if folder.exists():
-        old = new.with_name(new.name + "-old")
+        old = new.with_name(new.name + OLD)
         folder.rename(old)
         new.rename(folder)
         shutil.rmtree(old)

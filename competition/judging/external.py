@@ -1,20 +1,17 @@
 """Enter predictions that were made elsewhere as a submission."""
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from competition.base.errors import InputError
 from competition.base.files import file_digest
+from competition.base.names import require_name
 from competition.data.challenge import Challenge, target_names, test_ids
 from competition.judging.manifest import Manifest, new_manifest, read_manifest
 from competition.judging.submission import read_submission, to_csv
-
-TEAM = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"  # names a file, and a row of the board
 
 
 class Entry(NamedTuple):
@@ -29,8 +26,7 @@ def read_entry(path: Path, challenge: Challenge, team: str, submissions: Path) -
 
     What the team has entered before is not entered again. InputError lists what is wrong with predictions.
     """
-    if not re.fullmatch(TEAM, team):
-        raise InputError(f"--as {team!r}: wanted letters, digits, '.', '_' and '-', a letter or digit first")
+    require_name(team, "--as")
     name = challenge.declaration.name
     predictions = read_submission(path, challenge)
     digest = digest_of(predictions, challenge)

@@ -10,6 +10,7 @@ import numpy as np
 
 from competition.base.errors import InputError
 from competition.base.files import file_digest
+from competition.base.names import require_name
 from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
 from competition.judging.manifest import Manifest
@@ -73,6 +74,8 @@ def _predict(manifest: Manifest, challenge: Challenge, runs: Path) -> np.ndarray
 
 
 def _find_run(manifest: Manifest, challenge: Challenge, runs: Path) -> Path:
+    for name in ("challenge", "solution", "run"):  # whose source is imported
+        require_name(getattr(manifest, name), f"{name} of a manifest", spaced=True)
     folder = runs / manifest.challenge / manifest.solution / manifest.run
     if manifest.kind != "solution" or not manifest.weights:
         raise InputError(f"{manifest.solution} {manifest.run} has no weights of its own to predict from")

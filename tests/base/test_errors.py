@@ -1,14 +1,21 @@
 """A user's mistake and an interrupt end a program with one line and a status, and nothing is half written."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from competition.base.errors import InputError, exit_status, resumable
+from competition.base.files import require_writable, write_text
+from competition.data.challenge import open_challenge
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.tokens import encode
+from competition.data.writer import create_challenge
 
 REPOSITORY = Path(__file__).parents[2]
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -26,6 +33,26 @@ def build(folder):
         time.sleep(60)
 
 sys.exit(exit_status(build, Path(sys.argv[1]) / "toy"))
+"""
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.tokens import encode
+from competition.data.writer import create_challenge
+
+folder = Path(sys.argv[1]) / "toy"
+
+def die(event, arguments):
+    if event == "os.rename" and arguments[1] == str(folder):
+        os.kill(os.getpid(), 9)  # which no program comes back from
+
+sys.addaudithook(die)
+challenge = Declaration("toy", (Target("y"),), (Score.of("pearson", "r"),))
+with create_challenge(folder, challenge, overwrite=True) as writer:
+    writer.train.append(*encode(["ACGT", "GGTT"]), target=[1.0, 2.0])
 """
 
 
@@ -115,3 +142,81 @@ def test_one_of_several_processes_ends_without_pythons_shutdown(environment):
     done = subprocess.run([sys.executable, "-c", program], env=clean | environment, capture_output=True)
     assert done.returncode == 3
     assert done.stdout.split() == ([b"said"] if environment else [b"said", b"shutdown"])
+
+
+def build(folder: Path, text: str = "ACGT") -> None:
+    challenge = Declaration("toy", (Target("y"),), (Score.of("pearson", "r"),))
+    with create_challenge(folder, challenge, overwrite=True) as writer:
+        writer.train.append(*encode([text]), target=[1.0])
+
+
+def killed(folder: Path) -> list[Path]:
+    """Kill a preparer before it renames its challenge to folder/toy; return what it leaves."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], cwd=REPOSITORY)
+    assert done.returncode == -signal.SIGKILL
+    return [path for path in folder.iterdir() if path.name.startswith(".toy.partial-")]
+
+
+def test_what_a_killed_preparer_left_is_cleared_by_the_next_of_the_same_folder(tmp_path, capsys):
+    assert killed(tmp_path)
+    (tmp_path / ".other.partial-x").mkdir()
+    build(tmp_path / "toy")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.partial-x", "toy"]
+    assert "MB that a killed preparer left" in capsys.readouterr().out
+
+
+def test_what_a_living_preparer_writes_is_left_alone(tmp_path):
+    challenge = Declaration("toy", (Target("y"),), (Score.of("pearson", "r"),))
+    with create_challenge(tmp_path / "toy", challenge) as writer:
+        writer.train.append(*encode(["ACGT"]), target=[1.0])
+        build(tmp_path / "toy")
+        assert writer.folder.exists()
+        (tmp_path / "toy").rename(tmp_path / "first")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "toy"]
+
+
+def test_a_challenge_whose_replacement_was_killed_is_put_back(tmp_path, capsys):
+    build(tmp_path / "toy", "GATTACA")
+    assert len(killed(tmp_path)) == 2
+    challenge = Declaration("toy", (Target("y"),), (Score.of("pearson", "r"),))
+    with pytest.raises(InputError, match="exists already"), create_challenge(tmp_path / "toy", challenge):
+        pass
+    assert open_challenge(tmp_path / "toy").train.tokens.shape == (1, 7)
+    assert "put back" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["toy"]
+
+
+def test_a_file_is_whole_or_as_it_was_and_a_killed_writer_leaves_nothing_that_stays(tmp_path):
+    path = tmp_path / "a.txt"
+    (tmp_path / ".a.txt.partial").write_text("of one that was killed")
+    with ThreadPoolExecutor(8) as pool:  # that take turns
+        list(pool.map(lambda number: write_text(path, str(number) * 100_000), range(8)))
+    assert len(set(path.read_text())) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_that_cannot_be_written_is_one_clear_error_and_stays_as_it_was(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"a\.txt cannot be written: File too large"):
+            write_text(path, "after" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text() == "before" and [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+    with pytest.raises(InputError, match=r"a\.txt/b cannot be written: Not a directory"):
+        write_text(path / "b", "")
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        write_text(Path("/dev/full"), "x" * 10_000)
+    assert Path("/dev/full").is_char_device()
+
+
+def test_what_cannot_be_written_is_known_before_it_is_to_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "runs", Path("/dev/full"), Path("/proc/1/x")):
+        with pytest.raises(InputError, match=f"--runs {folder} cannot be written"):
+            require_writable(folder, "--runs")
+    require_writable(tmp_path / "new" / "runs", "--runs")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
