@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from competition.base.errors import exit_status
+from competition.base.parser import make_parser
 
 MARKS = {True: "ok  ", False: "FAIL", None: "skip"}
 
@@ -16,7 +17,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m competition.check", description=__doc__)
+    parser = make_parser("competition.check", __doc__)
     add = parser.add_argument
     add("solution", type=Path, help="a folder with a solution.py, for example solutions/crmnet")
     add("--challenge", help="name of a folder in --data, or a path; default: what the solution is built for")

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from competition.base.errors import InputError, exit_status
+from competition.base.files import require_writable
 from competition.base.parser import make_parser
 from competition.blending.blend import METHODS
 from competition.blending.members import Members, choose_files, read_members
@@ -55,6 +56,7 @@ def _run(options: argparse.Namespace) -> None:
     if not challenge.declaration.ensembles:
         raise InputError(f"{challenge.declaration.name!r} forbids ensembles")
     name = challenge.declaration.name
+    require_writable(options.submissions / name, "--submissions")
     paths = choose_files(challenge, options.submissions, options.members, options.top)
     members = read_members(paths, challenge, options.runs)
     metric = challenge.declaration.primary.metric

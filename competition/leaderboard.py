@@ -12,6 +12,7 @@ from rich.console import Console
 
 from competition.base.errors import exit_status
 from competition.base.files import write_text
+from competition.base.parser import make_parser
 from competition.board.board import read_boards
 from competition.board.page import to_page
 from competition.board.remarks import caption, notes
@@ -22,7 +23,7 @@ PIPED_WIDTH = 300  # where there is no terminal, nothing is left out
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the leaderboard of one challenge or of all."""
-    parser = argparse.ArgumentParser(prog="python -m competition.leaderboard", description=main.__doc__)
+    parser = make_parser("competition.leaderboard", main.__doc__)
     parser.add_argument("challenge", nargs="?", help="default: all of them")
     parser.add_argument("--submissions", type=Path, default=Path("submissions"))
     parser.add_argument("--write", action="store_true", help=f"also write {FILE}")

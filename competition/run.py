@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from competition.base.errors import end_process, exit_status
+from competition.base.files import require_writable
 from competition.base.names import require_name
-from competition.base.parser import require_seed
+from competition.base.parser import make_parser, whole_number
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,12 +15,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m competition.run", description=__doc__)
+    parser = make_parser("competition.run", __doc__)
     add = parser.add_argument
     add("solution", type=Path, help="a folder with a solution.py, for example solutions/crmnet")
     add("--challenge", help="name of a folder in --data, or a path; default: what the solution is built for")
     add("--folds", type=int, default=4, help="number of folds (default: %(default)s)")
-    add("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
+    add("--seed", type=whole_number(0), default=0, help="seed of every random draw (default: %(default)s)")
     add("--set", action="append", default=[], metavar="NAME=VALUE",
         help="override a Config field; repeatable")  # fmt: skip
     add("--published", action="store_true",
@@ -46,8 +47,10 @@ def run(arguments: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, and --help should not.
     from competition.board.submit import submit
     from competition.contract.checks import require_contract
+    from competition.data.challenge import require_varying_targets
     from competition.data.folds import fold_table
     from competition.data.leaks import leaks
+    from competition.judging.answers import has_answers, read_answers
     from competition.training import report
     from competition.training.cross_validation import cross_validate, rows_per_fold, write_oof
     from competition.training.job import Job
@@ -58,7 +61,6 @@ def run(arguments: argparse.Namespace) -> None:
     from competition.training.solution import challenge_of, configure, load_solution
     from competition.training.transfer import plan_transfer
 
-    require_seed(arguments.seed)
     for option, name in (("--run-id", arguments.run_id), ("--resume", arguments.resume)):
         if name:
             require_name(name, option)
@@ -76,6 +78,11 @@ def run(arguments: argparse.Namespace) -> None:
         solution, rows_per_fold(origins.count(len(opened.train)), arguments.folds),
         settings=arguments.set, published=arguments.published, tuned_for=opened.declaration.name,
     )  # fmt: skip
+    require_writable(arguments.runs / opened.declaration.name / solution.name, "--runs")
+    require_writable(arguments.submissions / opened.declaration.name, "--submissions")
+    require_varying_targets(opened)
+    if has_answers(opened):
+        read_answers(opened)  # damaged ones are found before hours of training, not after
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     transfer = plan_transfer(origins.pretrained, solution, config, opened)

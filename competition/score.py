@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from competition.base.errors import InputError, exit_status
+from competition.base.files import require_writable
 from competition.base.parser import make_parser
 from competition.board.score_table import score_tables
 from competition.board.submit import submit
@@ -88,6 +89,7 @@ def _record(options: argparse.Namespace, challenge: Challenge) -> Scored:
         raise InputError(
             "a submission has all rows and all scores: wanted --record [--as TEAM] and no --usage"
         )
+    require_writable(options.submissions / challenge.declaration.name, "--submissions")
     read_answers(challenge)  # nothing is written where nothing can be scored
     if options.team is None:
         _require_manifest(options.file)

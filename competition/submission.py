@@ -12,6 +12,7 @@ from pathlib import Path
 
 from competition.base.errors import exit_status
 from competition.base.files import write_text
+from competition.base.parser import make_parser
 from competition.data.challenge import Challenge
 from competition.data.find import find_challenge
 from competition.judging.submission import (
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check lists every problem and exits with 1 where there is one. verify predicts again from the weights of
     the run (of an ensemble: of its members, which it blends again) and exits with 1 where the file differs.
     """
-    parser = argparse.ArgumentParser(prog="python -m competition.submission", description=main.__doc__)
+    parser = make_parser("competition.submission", main.__doc__)
     parser.add_argument("action", choices=list(ACTIONS))
     parser.add_argument("file", type=Path)
     parser.add_argument("--challenge", metavar="NAME|PATH", help="default: the folder that the file is in")

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from competition.base.errors import InputError, exit_status, resumable
-from competition.base.parser import make_parser, require_seed
+from competition.base.files import require_writable
+from competition.base.parser import make_parser, whole_number
 from competition.base.terminal import command_line
 
 
@@ -30,7 +31,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add("--challenge", help="default: what the solution is built for")
     add("--folds", type=int, default=4, help="folds of the search (default: %(default)s)")
-    add("--seed", type=int, default=0, help="seed of every random draw (default: %(default)s)")
+    add("--seed", type=whole_number(0), default=0, help="seed of every random draw (default: %(default)s)")
     add("--set", action="append", default=[], metavar="NAME=VALUE",
         help="fix a Config field in every trial; repeatable")  # fmt: skip
     add("--storage", help="an Optuna storage URL (default: a journal in the runs folder)")
@@ -51,7 +52,6 @@ def tune(arguments: argparse.Namespace) -> None:
     from competition.tuning.study import open_study
     from competition.tuning.task import load_tunable, prepare
 
-    require_seed(arguments.seed)
     solution = load_tunable(arguments.solution)
     if arguments.trials < 1:
         raise InputError(f"--trials {arguments.trials}: wanted at least 1")
@@ -60,6 +60,7 @@ def tune(arguments: argparse.Namespace) -> None:
         solution, accelerator, arguments.challenge, num_folds=arguments.folds, seed=arguments.seed,
         settings=arguments.set, data=arguments.data, runs=arguments.runs,
     )  # fmt: skip
+    require_writable(task.folder, "--runs")
     with resumable(command_line()), open_study(task, arguments.storage) as study:
         changes = search(task, study, arguments.trials)
         if changes is not None:

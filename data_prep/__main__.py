@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from competition.base.errors import exit_status, one_of
-from competition.base.parser import make_parser, require_seed
+from competition.base.parser import make_parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +28,6 @@ def _prepare(name: str, arguments: list[str], known: dict[str, str]) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a challenge that is there already")
     module.add_arguments(parser)
     options = parser.parse_args(arguments)
-    require_seed(getattr(options, "seed", 0))
     module.prepare(options)
 
 

@@ -11,17 +11,19 @@ any order, and must agree with that of the public leaderboard.
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
+from competition.base.typed import fits
 from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.tokens import decode
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.delimited import require_columns
-from data_prep.reading.files import exists, open_bytes
+from data_prep.reading.files import RawFile, exists, open_bytes
 from data_prep.reading.two_columns import read_two_columns
 from data_prep.standards.dream_subsets import SUBSETS, kinds, weights
 from data_prep.standards.yeast_construct import INSERT_BASES, LEFT_ADAPTER, RIGHT_ADAPTER, UNIT
@@ -92,14 +94,22 @@ def declare(name: str, left: str, right: str) -> Declaration:
 def flanks(path: Path) -> tuple[str, str]:
     """Return the plasmid's bases on either side of the stored sequences, which bring their own adapters."""
     with open_bytes(path) as file:
-        plasmid = json.load(file)
-    start = plasmid.find(INSERT_MARK) if isinstance(plasmid, str) else -1
+        found = _load_json(file, path)
+    plasmid = found if isinstance(found, str) else ""
+    start = plasmid.find(INSERT_MARK)
     if start < 0:
         raise InputError(f"{path} holds no run of {len(INSERT_MARK)} N; wanted the plasmid, its insert as N")
     stop = start + len(INSERT_MARK)
     left, right = len(LEFT_ADAPTER), len(RIGHT_ADAPTER)
     around = plasmid + plasmid  # it is circular
     return around[start - left - FLANK : start - left], around[stop + right : stop + right + FLANK]
+
+
+def _load_json(file: RawFile, path: Path) -> object:
+    try:
+        return json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}; download it again") from None
 
 
 def write_train(writer: ChallengeWriter, path: Path) -> int:
@@ -147,8 +157,13 @@ def read_answers(folder: Path, sequences: list[str]) -> pd.DataFrame:
 def _read_public(path: Path, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of the public leaderboard (M,) and their values (M,)."""
     with open_bytes(path) as file:
-        known = {int(key): value for key, value in json.load(file).items()}
-    rows = np.fromiter(known, dtype=np.int64)
+        found = _load_json(file, path)
+    if not fits(found, dict[str, float]) or not all(key.isdecimal() for key in found):
+        raise InputError(f'{path} is not of the form {{"test row": value, ...}}; download it again')
+    known = {int(key): value for key, value in found.items()}
+    if not all(map(math.isfinite, known.values())):
+        raise InputError(f"{path} holds a value that is not finite; download it again")
+    rows = np.array(list(known), dtype=np.float64).astype(np.int64)
     _check_rows(rows, num_rows, path)
     return rows, np.array(list(known.values()), dtype=np.float64)
 
@@ -204,7 +219,7 @@ def read_subsets(folder: Path, sequences: list[str]) -> pd.DataFrame:
         if not exists(path):
             raise InputError(f"{path} does not exist; wanted the official subsets, plain or gzipped")
         with open_bytes(path) as stream:
-            table = pd.read_csv(stream)
+            table = _read_subset(stream, path)
         for side in SIDES[kind]:
             _check_positions(table, f"{side}pos", f"{side}sequence", sequences, path)
         names = [f"{side}pos" for side in SIDES[kind]]
@@ -214,12 +229,21 @@ def read_subsets(folder: Path, sequences: list[str]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
+def _read_subset(stream: RawFile, path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(stream)
+    except ValueError as error:  # of pandas as well: ParserError, EmptyDataError, UnicodeDecodeError
+        raise InputError(f"{path} is not a table: {str(error).strip()}; download it again") from None
+
+
 def _check_positions(
     table: pd.DataFrame, position: str, sequence: str, sequences: list[str], path: Path
 ) -> None:
     """Check that a subset file describes these test rows, by the sequences it lists."""
     require_columns((position, sequence), table.columns, path)
     rows = table[position].to_numpy()
+    if rows.dtype.kind not in "iu":
+        raise InputError(f"{path}: {position} holds other than whole numbers; wanted rows of the test set")
     _check_rows(rows, len(sequences), path)
     listed = zip(rows, table[sequence], strict=True)
     wrong = [line for line, (row, own) in enumerate(listed) if sequences[row] != own]

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
+from competition.base.parser import whole_number
 from competition.data.declaration import Declaration, InputSequence, Target
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.cell_arrays import Cell, read_cells
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--answers", type=Path, help="CSV of eval.npz's expression: id,expression")
     add("--hold-out-genes", type=int, default=0, metavar="N", help="test on N random genes of train.npz")
     add("--hold-out-cells", type=int, default=0, metavar="N", help="test on N random cells of train.npz")
-    add("--seed", type=int, default=0, help="seed of that draw (default: %(default)s)")
+    add("--seed", type=whole_number(0), default=0, help="seed of that draw (default: %(default)s)")
     add("--name", default="histone_dna", help="name of the challenge (default: %(default)s)")
 
 

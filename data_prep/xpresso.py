@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
+from competition.base.parser import whole_number
 from competition.data.declaration import Declaration, InputSequence, Score, Target
 from competition.data.store_writer import StoreWriter
 from competition.data.writer import ChallengeWriter, create_challenge
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("path", type=Path, help="folder of train.h5, valid.h5 and test.h5, or the source table")
     add("--test-genes", type=int, default=1_000, help="genes of the table to test on (default: %(default)s)")
-    add("--seed", type=int, default=1, help="seed of that draw (default: %(default)s)")
+    add("--seed", type=whole_number(0), default=1, help="seed of that draw (default: %(default)s)")
     add("--name", default="xpresso", help="name of the challenge (default: %(default)s)")
 
 

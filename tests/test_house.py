@@ -31,7 +31,7 @@ KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", 
 FOR_PREPARERS = {
     *(f"competition.data.{name}" for name in ("arrays", "declaration", "writer", "hashing", "store_writer")),
     "competition.data.tokens",
-    *(f"competition.base.{name}" for name in ("errors", "files", "parser", "toml")),
+    *(f"competition.base.{name}" for name in ("errors", "files", "parser", "toml", "typed")),
     "competition.metrics.pearson", "competition.metrics.registry", "competition.metrics.spearman",
 }  # fmt: skip
 FOR_SOLUTIONS = {"torch", "timm", "numpy", "scipy", "sklearn", "optuna", *sys.stdlib_module_names}

@@ -619,3 +619,52 @@ def test_an_exported_submission_has_its_values(home, tmp_path):
     lines = [line.split("\t") for line in (tmp_path / "dream-tsv").read_text().splitlines()]
     assert [float(value) for _, value in lines] == values.tolist()
     assert {len(sequence) for sequence, _ in lines} == {60}
+
+
+@pytest.mark.parametrize("option", ["--runs", "--submissions"])
+def test_a_folder_that_cannot_be_written_is_found_before_training(home, capsys, option):
+    (home / "file").write_text("")
+    error = fails(capsys, home, "--no-check", "--folds", "3", option, str(home / "file" / "x"))
+    assert error.startswith(f"error: {option} {home / 'file' / 'x' / 'toy'}") and "Not a directory" in error
+    assert not (home / "runs").exists()
+
+
+def test_answers_that_are_damaged_are_found_before_training(home, capsys):
+    with (home / "data" / "toy" / "private" / "answers.csv").open("a") as file:
+        file.write("more\n")
+    assert "answers.csv has changed" in fails(capsys, home, "--no-check", "--folds", "3")
+    assert not (home / "runs").exists()
+
+
+def test_a_target_that_does_not_vary_is_found_before_training(home, capsys):
+    with create_challenge(
+        home / "data" / "flat", Declaration("flat", (Target("y"),), (Score.of("mse"),))
+    ) as writer:
+        tokens = np.random.default_rng(0).integers(0, 4, (40, 60)).astype(np.uint8)
+        writer.train.append(tokens, np.full(40, 60), target=1e8 + np.arange(40) / 40)
+    error = fails(capsys, home, "--no-check", "--folds", "3", "--challenge", "flat")
+    assert "target 'y' is 100000000 in every training row, as it is stored" in error
+    assert not (home / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["fold0/fold.json", "fold0/oof.npy", "fold0/test.npy", "run.json"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", None])
+def test_a_damaged_file_of_a_run_is_named_where_it_is_resumed(home, finished, capsys, name, content):
+    shutil.copytree(finished, home, dirs_exist_ok=True)
+    folder = home / "runs" / "toy" / "small" / "one"
+    (folder / "finished.json").unlink()
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-9] if content is None else content)
+    error = fails(capsys, home, "--no-check", "--folds", "3", "--resume", "one")
+    assert error.startswith("error: ") and name in error and error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run, to be copied."""
+    home = tmp_path_factory.mktemp("finished")
+    make_challenge(home / "data" / "toy")
+    (home / "solutions" / "small").mkdir(parents=True)
+    (home / "solutions" / "small" / "solution.py").write_text(SOLUTION)
+    run(home, "one")
+    return home

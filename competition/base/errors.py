@@ -1,5 +1,6 @@
 """A user's mistake, an interrupt, and the status that a program ends with."""
 
+import io
 import os
 import signal
 import sys
@@ -31,25 +32,56 @@ def exit_status(
 ) -> int:
     """Run a program and return its status; what ends it early is one line on standard error.
 
-    The status is 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, and 141 where the
-    reader of the output, such as head, has gone.
+    The status is 2 after a user's mistake or a machine's fault, such as a full disk, 130 after Ctrl-C, 143
+    after SIGTERM, and 141 where the reader of the output, such as head, has gone.
     """
     with _signals_raised():
         try:
+            _print_any_text()
             status = program(*arguments, **options) or 0
             sys.stdout.flush()
             return status
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+            _discard_output()
             return 141
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+            return _report(str(error))
+        except OSError as error:
+            return _report(describe(error))
+        except MemoryError as error:
+            return _report(f"there is not enough memory for this: {error}")
         except Interrupted as interrupt:
             if os.environ.get("RANK", "0") == "0":  # of several processes only the first prints
                 how = f"; go on with: {interrupt.command}" if interrupt.command else ""
                 print(f"interrupted by {signal.Signals(interrupt.number).name}{how}", file=sys.stderr)
             return 128 + interrupt.number
+
+
+def describe(error: OSError) -> str:
+    """Say in a line what the system refused, and of which file."""
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {what}" if error.filename else what
+
+
+def _print_any_text() -> None:
+    """Have characters escaped that the terminal's encoding, or UTF-8, does not have."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _report(message: str) -> int:
+    """Print an error as one line, and return the status for it."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # the output is what could not be written
+        _discard_output()
+    print(f"error: {message}", file=sys.stderr)
+    return 2
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere, or Python's flush at exit would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def end_process(status: int) -> NoReturn:
@@ -66,12 +98,14 @@ def end_process(status: int) -> NoReturn:
 
 @contextmanager
 def resumable(command: str) -> Iterator[None]:
-    """Name the command that resumes the work inside, should that be interrupted."""
+    """Name the command that resumes the work inside, should that be interrupted or a disk be full."""
     try:
         yield
     except Interrupted as interrupt:
         interrupt.command = command
         raise
+    except OSError as error:
+        raise InputError(f"{describe(error)}; then go on with: {command}") from error
 
 
 @contextmanager

@@ -1,10 +1,27 @@
-"""Say whether what was read from JSON is of a declared type."""
+"""Read JSON of a declared type, and say whether a value is of it."""
 
+import json
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeGuard, TypeVar
 
+from competition.base.errors import InputError
+
 Typed = TypeVar("Typed")
+
+
+def read_json(path: Path, kind: type[Typed]) -> Typed:
+    """Read a JSON file of a type; InputError where it is missing, damaged or something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from None
+    if not fits(value, kind):
+        raise InputError(f"{path} is damaged: it does not hold what was written there")
+    return value
 
 
 def fits(value: object, kind: type[Typed]) -> TypeGuard[Typed]:

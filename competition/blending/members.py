@@ -10,6 +10,7 @@ import pandas as pd
 from competition.base.errors import InputError
 from competition.board.board import oof_score, read_board
 from competition.data.challenge import Challenge, target_names
+from competition.judging.formats import read_table
 from competition.judging.manifest import Manifest, read_manifest
 from competition.judging.submission import read_submission
 
@@ -78,7 +79,13 @@ def _read_oof(runs: Path, manifest: Manifest, challenge: Challenge) -> pd.DataFr
     path = runs / manifest.challenge / manifest.solution / manifest.run / "oof.csv"
     if not path.exists():
         raise InputError(f"{path} is not here; an ensemble needs the out-of-fold predictions of every member")
-    frame = pd.read_csv(path, dtype={"id": str})
-    if frame["id"].tolist() != challenge.train.rows["id"].tolist():
+    table = read_table(path)
+    targets = target_names(challenge.declaration)
+    if missing := [name for name in ("id", "fold", *targets) if name not in table]:
+        raise InputError(f"{path} has no column {missing[0]!r}; wanted what the run wrote")
+    if table["id"].tolist() != challenge.train.rows["id"].tolist():
         raise InputError(f"{path} is not of the training rows of {manifest.challenge!r}")
-    return frame
+    values = {name: pd.to_numeric(table[name], errors="coerce") for name in ("fold", *targets)}
+    if not all(np.isfinite(column).all() for column in values.values()):
+        raise InputError(f"{path} is damaged: there is a fold or a prediction that is no number")
+    return pd.DataFrame({"id": table["id"], **values})

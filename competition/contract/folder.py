@@ -24,7 +24,7 @@ def check_readme(subject: Subject) -> str:
     path = subject.solution.folder / "README.md"
     if not path.exists():
         return "README.md is missing; wanted the idea, its source and what differs from it"
-    if not SOURCE.search(path.read_text(encoding="utf-8")):
+    if not SOURCE.search(path.read_text(encoding="utf-8", errors="replace")):
         return (
             "README.md names no source; wanted a link, a DOI or a line 'Source: ...', which may say that the "
             "idea is your own"

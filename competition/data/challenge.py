@@ -69,6 +69,17 @@ def test_sequences(challenge: Challenge) -> list[str]:
     return [distinct[place] for place in stored.of(np.arange(len(challenge.test)))]
 
 
+def require_varying_targets(challenge: Challenge) -> None:
+    """Raise InputError where a target is one value in all training rows: there is nothing to predict."""
+    assert challenge.train.target is not None
+    for name, values in zip(target_names(challenge.declaration), challenge.train.target.T, strict=True):
+        if values.min() == values.max():
+            raise InputError(
+                f"target {name!r} is {values[0]:.9g} in every training row, as it is stored (in float32); "
+                "wanted one that varies"
+            )
+
+
 def target_names(declaration: Declaration) -> list[str]:
     """Return the names of the targets, which are the columns of a submission."""
     return [target.name for target in declaration.targets]

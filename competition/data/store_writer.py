@@ -14,6 +14,8 @@ from competition.data.declaration import InputSequence
 from competition.data.store import read_rows
 from competition.data.tokens import PAD
 
+LARGEST = 1e15  # float32 ends at 3.4e38, and the squares of a hundred million rows are added up
+
 
 class SequenceWriter:
     """Write the sequences of one name, and which of them each row reads where rows share them."""
@@ -147,12 +149,16 @@ class StoreWriter:
 
     def _finite(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Return finite values as float32 (n, *shape); (n,) will do for (n, 1)."""
-        block = np.asarray(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # 1e39 is infinite
+            block = np.asarray(values, dtype=np.float32)
         block = block[:, None] if shape == (1,) and block.ndim == 1 else block
-        bad = np.argwhere(~np.isfinite(block))
+        bad = np.argwhere(~(np.abs(block) <= LARGEST))
         if len(bad):
             value = block[tuple(bad[0])]
-            raise InputError(f"{name}: row {self.num_rows + bad[0, 0]} has {value}; wanted finite numbers")
+            raise InputError(
+                f"{name}: row {self.num_rows + bad[0, 0]} has {value}; wanted finite numbers of at most "
+                f"{LARGEST:g}, whose squares can be added up"
+            )
         return block
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ def count_private_evaluation(folder: Path, digest: str) -> int:
     """
     path = folder / "private" / "evaluations.log"
     with locked(path.parent):
-        seen = path.read_text().splitlines() if path.exists() else []
+        seen = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         if digest not in seen:
             seen.append(digest)
             write_text(path, "\n".join(seen) + "\n")

@@ -24,11 +24,14 @@ def save(path: Path, tree: object, *, durable: bool = True) -> None:
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_strip(tree, "", tensors))
     partial = path.with_name(f".{path.name}.partial")
-    save_file(tensors, partial, metadata={"structure": structure})
-    if durable:
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        save_file(tensors, partial, metadata={"structure": structure})
+        if durable:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except SafetensorError as error:  # how it passes on what the system refuses
+        raise OSError(f"{path} cannot be written: {error}") from None
 
 
 def load(path: Path) -> Any:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from competition.base.errors import InputError
 from competition.base.files import write_text
+from competition.base.typed import read_json
 from competition.data.challenge import target_names
 from competition.training.estimator_fold import estimator_test, load_estimator, run_estimator_fold
 from competition.training.job import Cost, Job
@@ -47,15 +49,32 @@ def cross_validate(job: Job) -> Predictions:
         if not (folder / "fold.json").exists():
             run_fold(job, fold)
         job.accelerator.wait_for_everyone()
-    records = [json.loads((folder / "fold.json").read_text()) for folder in folders]
-    oof = np.empty(job.target.shape, dtype=np.float32)
+    records = [read_json(folder / "fold.json", FoldRecord) for folder in folders]
+    num_targets = len(job.opened.declaration.targets)
+    oof = np.empty((len(job.target), num_targets), dtype=np.float32)
     for fold, folder in enumerate(folders):
-        oof[job.folds.fold == fold] = np.load(folder / "oof.npy")
+        mine = job.folds.fold == fold
+        oof[mine] = read_predictions(folder / "oof.npy", (int(mine.sum()), num_targets))
     test = None
     if job.opened.test is not None:
-        tests = np.stack([np.load(folder / "test.npy") for folder in folders])
+        shape = (len(job.opened.test), num_targets)
+        tests = np.stack([read_predictions(folder / "test.npy", shape) for folder in folders])
         test = tests.mean(axis=0, dtype=np.float64)
     return Predictions(oof, test, records)
+
+
+def read_predictions(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Read the predictions that a fold has written; InputError where the file is missing or damaged."""
+    try:
+        predictions: np.ndarray = np.load(path, allow_pickle=False)
+        if predictions.shape == shape and predictions.dtype.kind == "f":
+            return predictions
+        reason = f"it holds {predictions.dtype} {predictions.shape}, wanted numbers {shape}"
+    except (OSError, ValueError, EOFError) as error:
+        reason = str(error)
+    raise InputError(
+        f"{path} is damaged: {reason}; delete {path.parent} and train the fold again by --resume"
+    )
 
 
 def write_oof(job: Job, predictions: Predictions) -> Path:

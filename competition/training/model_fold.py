@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ import torch
 from competition.base.errors import InputError
 from competition.base.files import write_text
 from competition.base.terminal import Tracker
+from competition.base.typed import read_json
 from competition.training import checkpoint, randomness
 from competition.training.batches import Batches
 from competition.training.checkpoint import WEIGHTS
@@ -86,7 +87,7 @@ def _train(
         accelerator=accelerator, validation=validation, save_seconds=job.save_seconds,
     )  # fmt: skip
     if finished.exists():
-        fit.counter = Counter(**json.loads(finished.read_text()))
+        fit.counter = Counter(**read_json(finished, dict[str, Any]))
     else:
         shown = accelerator.is_main_process and not job.quiet
         with Tracker(title, job.recipe.epochs * len(train_rows), shown=shown) as tracker:

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_type_hints
 
 from competition.base.errors import InputError
 from competition.base.files import write_text
+from competition.base.typed import fits, read_json
 
 RECORD, FINISHED = "run.json", "finished.json"
 # What a resumed run must share with its beginning; anything else would make it another run.
@@ -45,8 +47,12 @@ class RunRecord:
         """Read the record of a run folder; InputError where it has none that can be read."""
         try:
             document = json.loads((run / RECORD).read_text())
-            names = [each.name for each in fields(cls)]
-            return cls(**{name: value for name, value in document.items() if name in names})
+            known = {name: value for name, value in document.items() if name in cls.__dataclass_fields__}
+            hints = get_type_hints(cls)
+            for name, value in known.items():
+                if not fits(value, hints[name]):
+                    raise TypeError(f"{name} is {value!r:.60}")
+            return cls(**known)
         except FileNotFoundError:
             raise InputError(
                 f"{run}: there is no {RECORD}; wanted the folder of a run, runs/.../<run id>"
@@ -85,7 +91,7 @@ def is_finished(run: Path) -> bool:
 
 def require_unfinished(run: Path) -> None:
     if is_finished(run):
-        submission = json.loads((run / FINISHED).read_text())["submission"]
+        submission = read_json(run / FINISHED, dict[str, str]).get("submission", "not known")
         raise InputError(
             f"{run} is finished; its submission is {submission}. Leave --resume away to train again"
         )

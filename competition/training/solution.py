@@ -92,7 +92,10 @@ def _import(folder: Path) -> types.ModuleType:
         parent = types.ModuleType(package)
         parent.__path__ = [str(folder)]
         sys.modules[package] = parent
-    return importlib.import_module(f"{package}.solution")
+    try:
+        return importlib.import_module(f"{package}.solution")
+    except (SyntaxError, ImportError) as error:
+        raise InputError(f"{folder / 'solution.py'} cannot be imported: {error}") from error
 
 
 def shapes(config: Any, declaration: Declaration) -> Shapes:

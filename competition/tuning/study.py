@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
+from competition.base.errors import InputError
+from competition.base.files import write_text
 from competition.training import randomness
 from competition.training.runs import lock_folder
 from competition.tuning.space import DefaultTrial, draw
 from competition.tuning.task import TuningTask
 
+JOURNAL = "journal.log"
 STARTUP_TRIALS = 4  # ended before any is pruned
 
 
@@ -33,8 +37,8 @@ def open_study(task: TuningTask, storage: str | None) -> Iterator[optuna.Study |
         return
     task.folder.mkdir(parents=True, exist_ok=True)
     with closing(lock_folder(task.folder)) if storage is None else nullcontext():
-        (task.folder / "study.json").write_text(json.dumps(task.identity, indent=1) + "\n")
-        study = create_or_load(task, storage or journal(task.folder))
+        write_text(task.folder / "study.json", json.dumps(task.identity, indent=1) + "\n")
+        study = create_or_load(task, storage or task.folder)
         if storage is None and (killed := close_killed(study)):
             print(f"resumed    killed trials to be run again: {killed}")
         print(f"study      {study.study_name} in {task.folder}", flush=True)
@@ -44,15 +48,29 @@ def open_study(task: TuningTask, storage: str | None) -> Iterator[optuna.Study |
 def journal(folder: Path) -> JournalStorage:
     """Return the journal file of a folder as an Optuna storage."""
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+    return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
 
 
-def create_or_load(task: TuningTask, storage: str | BaseStorage) -> optuna.Study:
-    """Return the study of a task; its name changes with all that the scores depend on."""
+def create_or_load(task: TuningTask, storage: str | Path) -> optuna.Study:
+    """Return the study of a task; its name changes with all that the scores depend on.
+
+    Raises InputError where the storage cannot be opened or read.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return _create_or_load(task, storage)
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError, LookupError) as error:
+        where = f"--storage {storage}" if isinstance(storage, str) else str(storage / JOURNAL)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"{where} cannot be opened as an Optuna storage ({reason}); wanted a URL such as sqlite:///tune.db"
+        ) from error
+
+
+def _create_or_load(task: TuningTask, storage: str | Path) -> optuna.Study:
     study = optuna.create_study(
         study_name=f"{task.solution.name}-{task.challenge.declaration.name}-{task.digest}",
-        storage=storage,
+        storage=storage if isinstance(storage, str) else journal(storage),
         direction=StudyDirection[task.challenge.declaration.primary.direction.upper()],
         # The first of four folds is enough to prune a bad trial; WilcoxonPruner could not before the last.
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=0),

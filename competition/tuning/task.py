@@ -17,7 +17,7 @@ from competition.base.errors import InputError
 from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable, fold_table
 from competition.data.leaks import leaks
-from competition.training.cross_validation import rows_per_fold, run_fold
+from competition.training.cross_validation import read_predictions, rows_per_fold, run_fold
 from competition.training.job import Job
 from competition.training.solution import (
     Solution,
@@ -143,7 +143,8 @@ def predict_fold(task: TuningTask, config: Any, fold: int) -> np.ndarray:
     task.accelerator.wait_for_everyone()
     if task.accelerator.is_main_process:
         _delete_weights(folder / f"fold{fold}")
-    return np.asarray(np.load(folder / f"fold{fold}" / "oof.npy"))
+    shape = (int((task.folds.fold == fold).sum()), job.target.shape[1])
+    return read_predictions(folder / f"fold{fold}" / "oof.npy", shape)
 
 
 def _delete_weights(folder: Path) -> None:

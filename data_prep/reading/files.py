@@ -27,6 +27,8 @@ def open_bytes(path: Path) -> Iterator[RawFile]:
 
 
 def _open(path: Path) -> RawFile:
+    if not path.name:
+        raise InputError(f"{str(path)!r} is not a file")
     packed = path.with_name(path.name + ".gz")
     path = packed if packed.exists() and not path.exists() else path
     try:
@@ -39,4 +41,4 @@ def _open(path: Path) -> RawFile:
 
 def exists(path: Path) -> bool:
     """Say whether there is such a file, plain or with .gz added to its name."""
-    return path.exists() or path.with_name(path.name + ".gz").exists()
+    return path.exists() or (path.name != "" and path.with_name(path.name + ".gz").exists())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from competition.base.errors import InputError
 from data_prep.reading.delimited import refuse
 
 LOGARITHM = re.compile(r"log10\(\s*([^()+]+?)\s*(?:\+\s*([0-9.eE+-]+)\s*)?\)")
@@ -42,6 +43,8 @@ Moments = dict[Number, tuple[float, float]]  # mean and standard deviation of ea
 def parse_number(text: str) -> Number:
     """Read "column" or "log10(column + 0.1)"."""
     found = LOGARITHM.fullmatch(text.strip())
+    if found and not is_number(found[2] or "0"):
+        raise InputError(f"{text}: {found[2]!r} is no number; wanted such as log10(column+0.1)")
     return Number(found[1], float(found[2] or 0)) if found else Number(text)
 
 

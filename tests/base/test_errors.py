@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from competition.base.errors import InputError, exit_status, resumable
@@ -220,3 +221,43 @@ def test_what_cannot_be_written_is_known_before_it_is_to_be(tmp_path):
             require_writable(folder, "--runs")
     require_writable(tmp_path / "new" / "runs", "--runs")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def open_missing() -> None:
+    Path("/no/such/file").read_text()
+
+
+def test_what_the_system_refuses_is_one_line_that_names_the_file(capsys):
+    assert exit_status(open_missing) == 2
+    assert capsys.readouterr().err == "error: /no/such/file: No such file or directory\n"
+
+    def resumed() -> None:
+        with resumable("python -m competition.run x --resume y"):
+            open_missing()
+
+    assert exit_status(resumed) == 2
+    assert capsys.readouterr().err.endswith(
+        "directory; then go on with: python -m competition.run x --resume y\n"
+    )
+
+
+def test_too_little_memory_is_one_line(capsys):
+    assert exit_status(np.zeros, 2**58) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: there is not enough memory for this: Unable to allocate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "to"), [("x", "/dev/full"), ("\\xe9", "/dev/null"), ("\\udcff", "/dev/null")]
+)
+def test_an_output_that_cannot_be_printed_is_no_traceback(printed, to):
+    program = "from competition.base.errors import exit_status as run; "
+    program += f"raise SystemExit(run(lambda: print('{printed}')))"
+    with Path(to).open("w") as output:
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(REPOSITORY)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=output, stderr=subprocess.PIPE, text=True, env=environment
+        )
+    full = to == "/dev/full"
+    assert (done.returncode, done.stderr) == ((2, "error: No space left on device\n") if full else (0, ""))

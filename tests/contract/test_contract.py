@@ -414,3 +414,50 @@ def test_the_command_checks_what_was_tuned_for_the_challenge(toy, tmp_path, caps
 def test_the_command_says_what_is_no_solution(tmp_path, capsys):
     assert program.main([str(tmp_path)]) == 2
     assert "is not a solution" in capsys.readouterr().err
+
+
+SHRUNK = """
+from dataclasses import dataclass
+import numpy as np
+
+@dataclass(frozen=True)
+class Config:
+    window: tuple[int, int] = (0, 40)
+
+class Estimator:
+    def __init__(self, config, challenge): ...
+
+    def features(self, inputs):
+        return np.column_stack([(inputs["sequence"] == token).mean(1) for token in range(4)])
+
+    def fit(self, inputs, target):
+        x = self.features(inputs)
+        self.mean, self.centre = target.mean(0), x.mean(0)
+        weight = np.linalg.lstsq(x - self.centre, target - self.mean, rcond=None)[0]
+        explained = ((x - self.centre) @ weight).var(0) / target.var(0)
+        self.weight = weight * (explained > 0.2)
+
+    def predict(self, inputs):
+        return (self.features(inputs) - self.centre) @ self.weight + self.mean
+
+    def state_dict(self):
+        return {"weight": self.weight, "mean": self.mean, "centre": self.centre}
+
+    def load_state_dict(self, state):
+        self.weight, self.mean, self.centre = state["weight"], state["mean"], state["centre"]
+"""
+
+
+def test_an_estimator_that_finds_no_signal_where_there_is_none_keeps_the_contract(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (256, 40)).astype(np.uint8)
+    declaration = Declaration("noise", (Target("expression"),), (Score.of("pearson"),))
+    with create_challenge(tmp_path / "noise", declaration) as writer:
+        writer.train.append(tokens, np.full(256, 40), target=rng.normal(size=256))
+    noise, solution = open_challenge(tmp_path / "noise"), write_solution(tmp_path / "shrunk", SHRUNK)
+    config, _ = configure(solution, 64)
+    outcomes = require_contract(solution, noise, config, device=CPU)
+    assert {each.clause: each.passed for each in outcomes}["variation"] is None
+    assert "warning    all 256 rows that were tried get the same prediction" in capsys.readouterr().out
+    constant = write_solution(tmp_path / "constant", SHRUNK.replace("(explained > 0.2)", "0"))
+    assert failed(outcomes_of(constant, noise)) == ["variation"]

@@ -224,3 +224,12 @@ def test_a_digest_is_that_of_the_bytes(tmp_path):
     assert file_digest(tmp_path / "abc").startswith(
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61"
     )
+
+
+def test_a_value_whose_square_float32_cannot_hold_is_refused(tmp_path):
+    for value in (3e38, -1e39, 2e15):
+        writer = StoreWriter(tmp_path / str(value), inputs={}, num_targets=1)
+        with pytest.raises(
+            InputError, match=r"target: row 1 has .*; wanted finite numbers of at most 1e\+15"
+        ):
+            writer.append(*encode(["ACGT"] * 2), target=np.array([1, value]))

@@ -349,3 +349,31 @@ def test_the_real_yeast_library_goes_through_the_table(real, tmp_path):
     opened = open_challenge(tmp_path / "c")
     assert len(opened.train) == 9_982
     assert "group" in opened.train.rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("plasmid.json", b"{", "cannot be read as JSON"),
+        ("plasmid.json", b"\xff\xfe", "cannot be read as JSON"),
+        ("plasmid.json", b"[1]", "wanted the plasmid"),
+        ("test_subset_ids/yeast_seqs.csv", b"", "is not a table"),
+        ("test_subset_ids/yeast_seqs.csv", b"\xff\xfe,\n", "is not a table"),
+        ("test_subset_ids/yeast_seqs.csv", b"pos,sequence\nx,A\n", "wanted rows of the test set"),
+    ],
+)
+def test_a_malformed_file_of_the_download_is_named(tmp_path, capsys, name, content, words):
+    raw = write_dream(tmp_path / "raw")
+    (raw / name).write_bytes(content)
+    assert prepare("dream2022", raw, "--output", tmp_path / "c") == 2
+    error = capsys.readouterr().err
+    assert Path(name).name in error and words in error and error.count("\n") == 1
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("answers", ["[1]", '{"x": 1}', '{"1": "x"}', '{"1": NaN}', '{"99": 1.0}'])
+def test_public_answers_that_are_none_are_refused(tmp_path, capsys, answers):
+    raw = write_dream(tmp_path / "raw")
+    next((raw / "public_leaderboard_ids").iterdir()).write_text(answers)
+    assert prepare("dream2022", raw, "--output", tmp_path / "c") == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -366,3 +366,13 @@ def test_of_declared_folds_one_is_the_hold_out(home, capsys):
         writer.train.append(tokens, np.full(40, 40), target=tokens.mean(1), rows=rows)
     assert program.main(arguments(home, "--challenge", str(home / "data" / "declared"))) == 2
     assert "declare 4 folds" in (error := capsys.readouterr().err) and "wanted --folds 3" in error
+
+
+@pytest.mark.parametrize(
+    "storage", ["bad://", "no url", "{}", "sqlite:////no/such/folder/x.db", "mysql://nobody@nowhere/x"]
+)
+def test_a_storage_that_cannot_be_opened_is_named_before_anything_is_trained(home, capsys, storage):
+    assert program.main(arguments(home, "--storage", storage)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --storage {storage} cannot be opened") and "sqlite:///tune.db" in error
+    assert not list((home / "runs").rglob("fold*"))
