@@ -130,7 +130,7 @@ WRITTEN = ("output", "runs", "submissions", "html", "csv")  # options whose file
 
 @pytest.fixture(scope="module")
 def template(toy_challenge, tmp_path_factory):
-    """Make a folder of one challenge, one solution, a run of it, and files of every kind, whole and damaged."""
+    """Make a folder of a challenge, a solution, a run of it, and files of every kind, whole and damaged."""
     home = tmp_path_factory.mktemp("fuzz") / "template"
     toy_challenge(home / "data" / "toy", num_train=40, num_test=8)
     (home / "folder").mkdir()
