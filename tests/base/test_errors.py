@@ -182,7 +182,7 @@ def test_a_challenge_whose_replacement_was_killed_is_put_back(tmp_path, capsys):
     challenge = Declaration("toy", (Target("y"),), (Score.of("pearson", "r"),))
     with pytest.raises(InputError, match="exists already"), create_challenge(tmp_path / "toy", challenge):
         pass
-    assert open_challenge(tmp_path / "toy").train.tokens.shape == (1, 7)
+    assert open_challenge(tmp_path / "toy").train.sequence.tokens.shape == (1, 7)
     assert "put back" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
 

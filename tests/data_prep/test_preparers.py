@@ -45,8 +45,9 @@ def test_an_unknown_preparer_is_refused_with_the_nearest(capsys):
 
 
 def test_a_seed_that_no_generator_takes_is_refused(tmp_path, capsys):
-    assert main(["promoters", "--seed", "-1", "--output", str(tmp_path / "toy")]) == 2
-    assert capsys.readouterr().err == "error: --seed -1; wanted 0 or more\n"
+    with pytest.raises(SystemExit):
+        main(["promoters", "--seed", "-1", "--output", str(tmp_path / "toy")])
+    assert "argument --seed: got '-1'; wanted a whole number from 0" in capsys.readouterr().err
 
 
 def test_a_table_becomes_training_and_test_rows(tmp_path):
