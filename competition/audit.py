@@ -6,7 +6,7 @@
 Searches for training sequences that are identical to, the reverse complement of, shifted against or nearly
 identical to one in another fold or in the test set; for barcodes and other traits that distinguish test rows
 from training rows; for rows of equal inputs with different labels; for length, GC content and flanks that
-predict the target; and for a model that predicts permuted labels across folds. Folds are those that a run
+predict the target, and inputs that are a copy of it; and for a model that predicts permuted labels across folds. Folds are those that a run
 would use. Test answers are not read. Exits with 1 where a check fails.
 """
 

@@ -570,10 +570,6 @@ def test_a_setting_of_the_harness_that_the_config_lacks_is_recorded_resumed_and_
     assert program.main(arguments(home, "x", *more, "gradient_clip=1")) == 0
 
 
-def test_a_seed_that_no_generator_takes_is_refused(home, capsys):
-    assert fails(capsys, home, "--seed", "-1") == "error: --seed -1; wanted 0 or more\n"
-
-
 def test_predictions_of_other_weights_are_found_out(home, capsys):
     run(home, "one")
     path = home / "submissions" / "toy" / "small-one.csv"

@@ -6,6 +6,7 @@ from competition.auditing.adversarial_checks import check_fold_barcodes, check_t
 from competition.auditing.finding import PASS, WARN, Finding
 from competition.auditing.homologs import find_homologs
 from competition.auditing.homology_checks import check_fold_homologs, check_test_homologs
+from competition.auditing.input_checks import check_inputs
 from competition.auditing.label_checks import (
     check_label_noise,
     check_label_permutation,
@@ -36,6 +37,7 @@ def audit(challenge: Challenge, *, num_folds: int | None = None, quiet: bool = T
         *check_fold_barcodes(challenge, folds.fold, train_cluster),
         check_fold_sizes(folds),
         *check_targets(challenge),
+        *check_inputs(challenge),
         check_label_noise(train),
         *check_shortcuts(train, folds),
         *check_label_permutation(train, folds.fold, train_cluster),

@@ -14,6 +14,11 @@ N = LETTERS.index("N")
 PAD = 15
 ILLEGAL = 255
 
+# How a table writes that there is no sequence; NA and NaN are IUPAC letters, so they would pass as bases.
+MISSING = frozenset({"NA", "NAN", "NONE", "NULL"})
+MISSING_WANTED = "wanted bases, or no row"
+PROTEIN = frozenset("EFILPQZ*XJO")  # letters of proteins that are none of DNA
+
 # Which bases an IUPAC letter stands for (Cornish-Bowden, Nucleic Acids Research 1985).
 BASES = {
     "A": "A", "C": "C", "G": "G", "T": "T", "N": "ACGT",
@@ -60,6 +65,11 @@ def encode(
 
     if lengths.min() == 0:
         raise InputError(f"{place(int(lengths.argmin()))} has no sequence; wanted at least one letter")
+    for row in np.flatnonzero(lengths <= max(map(len, MISSING))):
+        if sequences[int(row)].upper() in MISSING:
+            raise InputError(
+                f"{place(int(row))} has {sequences[int(row)]!r} for a sequence; {MISSING_WANTED}"
+            )
     joined = "".join(sequences).encode("latin-1", errors="replace")
     flat = np.frombuffer(joined.translate(TRANSLATE), dtype=np.uint8)
 
@@ -74,12 +84,23 @@ def encode(
     return tokens, lengths
 
 
+def refuse_missing(tokens: np.ndarray, lengths: np.ndarray, place: Callable[[int], str]) -> None:
+    """Raise InputError where a sequence, of tokens (N, L) and lengths (N,), is the word NA or NaN."""
+    short = np.flatnonzero(lengths <= max(map(len, MISSING)))
+    for row, text in zip(short, decode(tokens[short]), strict=True):
+        if text in MISSING:
+            raise InputError(f"{place(int(row))} has {text!r} for a sequence; {MISSING_WANTED}")
+
+
 def check_letters(tokens: np.ndarray, describe: Callable[..., str]) -> None:
     """Raise InputError where a byte was no IUPAC letter; describe(*index) says which and where."""
     first = int(tokens.argmax())  # ILLEGAL is the largest byte
     if tokens.flat[first] == ILLEGAL:
         index = (int(each) for each in np.unravel_index(first, tokens.shape))
-        raise InputError(f"{describe(*index)}; wanted IUPAC letters ({LETTERS} or U)")
+        found = describe(*index)
+        letter = found.rpartition(" has '")[2][:1].upper()
+        hint = f": {letter} is a letter of proteins" if letter in PROTEIN else ""
+        raise InputError(f"{found}; wanted IUPAC letters ({LETTERS} or U){hint}")
 
 
 def decode(tokens: np.ndarray) -> list[str]:

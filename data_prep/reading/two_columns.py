@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from competition.base.errors import InputError
-from competition.data.tokens import PAD, TRANSLATE, check_letters
+from competition.data.tokens import PAD, TRANSLATE, check_letters, refuse_missing
 from data_prep.reading.files import open_bytes
 from data_prep.reading.numbers import is_number
 
@@ -77,6 +77,7 @@ def _parse(data: bytes, path: Path, line: int, columns: int) -> Block:
         return f"{path}: line {line + row} has {letter!r} at position {position} of its sequence"
 
     check_letters(tokens, describe)
+    refuse_missing(tokens, lengths, lambda row: f"{path}: line {line + row}")
     value, whole = _numbers(raw, tabs + 1, ends, path, line)
     return Block(tokens, lengths, value, whole)
 

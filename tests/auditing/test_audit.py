@@ -311,3 +311,26 @@ def test_homologs_are_found_in_a_random_split_of_a_library(tmp_path):
     table["fold"] = rng.integers(0, 4, len(table))
     found = from_table(tmp_path, table[["id", "sequence", "expression", "usage", "fold"]])
     assert found[TEST].status == found[ACROSS].status == found[PERMUTED].status == FAIL
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        (lambda target, _: target, "FAIL"),
+        (lambda target, noise: -2 * target + 0.01 * noise, "FAIL"),
+        (lambda target, _: np.exp(3 * target), "FAIL"),
+        (lambda target, noise: target + 0.25 * noise, "WARN"),
+        (lambda target, noise: target + noise, "PASS"),
+        (lambda _, noise: 0 * noise, "PASS"),
+    ],
+)
+def test_a_target_that_is_given_again_as_an_input_is_found(tmp_path, given, status):
+    rng = np.random.default_rng(0)
+    target, noise = rng.normal(size=(2, 400))
+    inputs = {"marks": np.stack([noise, given(target, rng.normal(size=400))], axis=1)}
+    declaration = Declaration("toy", (Target("y"),), (Score.of("pearson"),), inputs={"marks": (2,)})
+    with create_challenge(tmp_path / "toy", declaration) as writer:
+        tokens = rng.integers(0, 4, (400, 30)).astype(np.uint8)
+        writer.train.append(tokens, np.full(400, 30), target=target, inputs=inputs)
+    findings = {each.check: each for each in audit(open_challenge(tmp_path / "toy"))}
+    assert findings["target among the inputs: marks"].status == status

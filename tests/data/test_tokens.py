@@ -10,6 +10,7 @@ from competition.data.tokens import (
     BASES,
     COMPLEMENT,
     LETTERS,
+    MISSING,
     PAD,
     TRANSLATE,
     decode,
@@ -18,7 +19,8 @@ from competition.data.tokens import (
     reverse_complement,
 )
 
-SEQUENCES = st.lists(st.text(LETTERS, min_size=1, max_size=40), min_size=1, max_size=8)
+SEQUENCE = st.text(LETTERS, min_size=1, max_size=40).filter(lambda text: text not in {"TN", "NTN", *MISSING})
+SEQUENCES = st.lists(SEQUENCE, min_size=1, max_size=8)
 
 
 @given(SEQUENCES)
@@ -112,3 +114,18 @@ def test_n_and_padding_are_zeros_or_a_plane_of_their_own():
     np.testing.assert_array_equal(planes("acgtn")[:4, :4], np.eye(4))
     with pytest.raises(InputError, match="'onehot' is unknown"):
         planes("onehot")
+
+
+@pytest.mark.parametrize("word", ["NA", "na", "NaN", "nan", "None", "null", ""])
+def test_a_word_for_a_missing_value_is_no_sequence(word):
+    with pytest.raises(InputError, match=r"t\.csv: line 7 has ('|no sequence)"):
+        encode(["ACGT", word, "GG"], name="t.csv", lines=[5, 7, 9])
+    assert encode(["NAA", "N", "AN", "NANN"])[1].tolist() == [3, 1, 2, 4]
+
+
+@pytest.mark.parametrize("letter", "EFILPQZ*XJO")
+def test_protein_is_told(letter):
+    with pytest.raises(
+        InputError, match=r"row 1 has '.' at position 2; wanted .*: .* is a letter of proteins"
+    ):
+        encode(["ACGT", f"MK{letter}V"])

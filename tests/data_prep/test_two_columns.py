@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from competition.base.errors import InputError
-from competition.data.tokens import decode
+from competition.data.tokens import MISSING, decode
 from data_prep.reading import two_columns
 from data_prep.reading.two_columns import read_two_columns
 
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(repr) | st.integers(-99, 99).map(str)
-ROWS = st.lists(st.tuples(st.text("ACGTN", min_size=1, max_size=30), NUMBERS), min_size=1, max_size=40)
+SEQUENCE = st.text("ACGTN", min_size=1, max_size=30).filter(lambda text: text not in MISSING)
+ROWS = st.lists(st.tuples(SEQUENCE, NUMBERS), min_size=1, max_size=40)
 
 
 def read(path: Path):
@@ -99,3 +100,10 @@ def test_a_truncated_gzip_is_refused(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.txt cannot be read"):
         read(tmp_path / "nowhere.txt")
+
+
+@pytest.mark.parametrize("word", ["NA", "nan", "NaN"])
+def test_a_word_for_a_missing_value_is_no_sequence(tmp_path, word):
+    path = write(tmp_path, f"ACGT\t1\n{word}\t2\nNANA\t3\n")
+    with pytest.raises(InputError, match=rf"line 2 has '{word.upper()}' for a sequence; wanted bases"):
+        list(read_two_columns(path))
