@@ -19,7 +19,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("solution", type=Path, help="a folder with a solution.py, for example solutions/crmnet")
     add("--challenge", help="name of a folder in --data, or a path; default: what the solution is built for")
-    add("--folds", type=int, default=4, help="number of folds (default: %(default)s)")
+    add("--folds", type=int, help="number of folds (default: 4, or as many as the rows declare)")
+    add("--ignore-folds", action="store_true", help="assign folds even where the rows declare them")
     add("--seed", type=whole_number(0), default=0, help="seed of every random draw (default: %(default)s)")
     add("--set", action="append", default=[], metavar="NAME=VALUE",
         help="override a Config field; repeatable")  # fmt: skip
@@ -68,14 +69,17 @@ def run(arguments: argparse.Namespace) -> None:
     accelerator = make_accelerator(arguments.device, arguments.precision)
     with accelerator.main_process_first():
         opened = challenge_of(solution, arguments.challenge, arguments.data)
-        folds = fold_table(opened.train, opened.declaration, arguments.folds, cache=opened.folder / "cache")
+        folds = fold_table(
+            opened.train, opened.declaration, arguments.folds,
+            ignore_declared=arguments.ignore_folds, cache=opened.folder / "cache",
+        )  # fmt: skip
         warnings = leaks(opened, folds)
         origins = find_origins(
             opened, folds, arguments.data,
             init=arguments.init, exclude_homologs_of=arguments.exclude_homologs_of,
         )  # fmt: skip
     config, changes = configure(
-        solution, rows_per_fold(origins.count(len(opened.train)), arguments.folds),
+        solution, rows_per_fold(origins.count(len(opened.train)), folds.num_folds),
         settings=arguments.set, published=arguments.published, tuned_for=opened.declaration.name,
     )  # fmt: skip
     require_writable(arguments.runs / opened.declaration.name / solution.name, "--runs")
@@ -89,6 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     record = make_record(
         solution, opened, config, accelerator,
         folds=folds, seed=arguments.seed, warnings=warnings, origins=origins,
+        ignore_folds=arguments.ignore_folds,
     )  # fmt: skip
     asked = {"resume": arguments.resume, "run_id": arguments.run_id}
     with open_run(arguments.runs, record, solution, accelerator, **asked) as folder:

@@ -30,7 +30,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--trials", type=int, default=20, help="trials in total, the defaults included (default: %(default)s)"
     )
     add("--challenge", help="default: what the solution is built for")
-    add("--folds", type=int, default=4, help="folds of the search (default: %(default)s)")
+    add("--folds", type=int,
+        help="folds of the search (default: 4, or one fewer than the rows declare)")  # fmt: skip
+    add("--ignore-folds", action="store_true", help="assign folds even where the rows declare them")
     add("--seed", type=whole_number(0), default=0, help="seed of every random draw (default: %(default)s)")
     add("--set", action="append", default=[], metavar="NAME=VALUE",
         help="fix a Config field in every trial; repeatable")  # fmt: skip
@@ -58,7 +60,7 @@ def tune(arguments: argparse.Namespace) -> None:
     accelerator = make_accelerator(arguments.device, arguments.precision)
     task = prepare(
         solution, accelerator, arguments.challenge, num_folds=arguments.folds, seed=arguments.seed,
-        settings=arguments.set, data=arguments.data, runs=arguments.runs,
+        settings=arguments.set, data=arguments.data, runs=arguments.runs, ignore_folds=arguments.ignore_folds,
     )  # fmt: skip
     require_writable(task.folder, "--runs")
     with resumable(command_line()), open_study(task, arguments.storage) as study:

@@ -15,6 +15,7 @@ from competition.auditing.adversarial import (
 )
 from competition.auditing.finding import FAIL, PASS, WARN, Finding
 from competition.data.challenge import Challenge
+from competition.data.folds import FoldTable
 
 BARCODE = 0.95  # AUROC from few positions
 
@@ -44,12 +45,12 @@ def _compare(check: str, traits: Traits) -> Finding:
     return Finding(check, status, text, barcode.positions)
 
 
-def check_fold_barcodes(challenge: Challenge, fold: np.ndarray, cluster: np.ndarray) -> Iterator[Finding]:
-    """Check whether the rows of a declared fold (N,) have a barcode."""
-    if "fold" not in challenge.train.rows:
+def check_fold_barcodes(challenge: Challenge, folds: FoldTable, cluster: np.ndarray) -> Iterator[Finding]:
+    """Check whether the rows of a declared fold have a barcode."""
+    if not folds.declared:
         return
     for name in challenge.train.sequences:
-        traits = read_traits(challenge.train, name, cluster, fold)
+        traits = read_traits(challenge.train, name, cluster, folds.fold)
         found = [
             (find_barcode(traits, traits.label == each), each)
             for each in np.unique(traits.label)

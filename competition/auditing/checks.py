@@ -21,11 +21,12 @@ from competition.data.folds import FoldTable, fold_table
 UNEVEN = 2.0  # times its fair share in the largest fold
 
 
-def audit(challenge: Challenge, *, num_folds: int | None = None, quiet: bool = True) -> list[Finding]:
-    """Return the findings of every check; folds are those of a run (four, or as many as the rows declare)."""
-    train = challenge.train
-    num_folds = num_folds or (train.rows["fold"].nunique() if "fold" in train.rows else 4)
-    folds = fold_table(train, challenge.declaration, num_folds, cache=challenge.folder / "cache")
+def audit(
+    challenge: Challenge, *, num_folds: int | None = None, ignore_folds: bool = False, quiet: bool = True
+) -> list[Finding]:
+    """Return the findings of every check; folds are those of a run."""
+    train, cache = challenge.train, challenge.folder / "cache"
+    folds = fold_table(train, challenge.declaration, num_folds, ignore_declared=ignore_folds, cache=cache)
     rows = Rows.of(challenge, folds)
     with Tracker("comparing sequences", rows.num_entries, shown=not quiet) as tracker:
         homology = find_homologs(rows.parts, tracker.advance)
@@ -34,7 +35,7 @@ def audit(challenge: Challenge, *, num_folds: int | None = None, quiet: bool = T
         *check_test_homologs(rows, homology),
         *check_test_rows(challenge, train_cluster, test_cluster),
         check_fold_homologs(rows, homology),
-        *check_fold_barcodes(challenge, folds.fold, train_cluster),
+        *check_fold_barcodes(challenge, folds, train_cluster),
         check_fold_sizes(folds),
         *check_targets(challenge),
         *check_inputs(challenge),
@@ -49,7 +50,7 @@ def check_fold_sizes(folds: FoldTable) -> Finding:
     sizes = np.bincount(folds.fold, minlength=folds.num_folds)
     groups, counts = np.unique(folds.key, return_counts=True)
     text = (
-        f"{folds.num_folds} folds of {sizes.min():,} to {sizes.max():,} rows; {len(groups):,} groups, "
+        f"{folds.text} of {sizes.min():,} to {sizes.max():,} rows; {len(groups):,} groups, "
         f"the largest has {counts.max():,} rows"
     )
     fair = len(folds.fold) / folds.num_folds

@@ -1,5 +1,7 @@
 """An opened challenge: its folder, its declaration and its memory-mapped rows."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ from competition.base.errors import InputError
 from competition.base.files import file_digest
 from competition.base.names import require_name
 from competition.data.challenge_toml import from_toml
-from competition.data.declaration import Declaration
+from competition.data.declaration import Declaration, InputSequence
 from competition.data.store import Store
 from competition.data.tokens import decode
 
@@ -18,7 +20,7 @@ from competition.data.tokens import decode
 class Challenge(NamedTuple):
     """A challenge folder, its declaration and its memory-mapped rows."""
 
-    declaration: Declaration
+    declaration: Declaration  # with a window for every sequence: the declared one, else all that is stored
     train: Store
     test: Store | None
     folder: Path
@@ -44,14 +46,23 @@ def open_challenge(folder: Path, *, verify: bool = True) -> Challenge:
                 f"{path} has changed since the challenge was built: sha256 {got[:12]}..., "
                 f"wanted {wanted[:12]}...; build the challenge again"
             )
-    test = public / "test"
-    return Challenge(
-        challenge,
-        Store(public / "train", challenge.inputs, challenge.sequences),
-        Store(test, challenge.inputs, challenge.sequences) if test.exists() else None,
-        folder,
-        file_digest(declaration),
+    parts = {
+        part: Store(public / part, challenge.inputs, challenge.sequences)
+        for part in ("train", "test")
+        if part == "train" or (public / part).exists()
+    }
+    sequences = tuple(
+        each if each.window else replace(each, window=whole_window(each, list(parts.values())))
+        for each in challenge.sequences
     )
+    opened = replace(challenge, sequences=sequences)
+    return Challenge(opened, parts["train"], parts.get("test"), folder, file_digest(declaration))
+
+
+def whole_window(declared: InputSequence, stores: Sequence[Store]) -> tuple[int, int]:
+    """Return the window on all that is stored of a sequence, the same for training and test rows."""
+    longest = max(store.sequences[declared.name].tokens.shape[1] for store in stores)
+    return -declared.origin, longest - declared.origin
 
 
 def test_ids(challenge: Challenge) -> pd.Index:

@@ -22,7 +22,9 @@ class InputSequence:
     origin: int = 0  # index of the base that windows count from
     left_flank: str = ""  # the construct around a stored sequence, nearest base last
     right_flank: str = ""
-    window: tuple[int, int] | None = None  # what a solution reads whose Config says nothing of it
+    window: tuple[int, int] | None = (
+        None  # what is read where a Config does not say; None: all that is stored
+    )
 
     @property
     def files(self) -> tuple[str, str, str]:

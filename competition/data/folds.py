@@ -16,6 +16,8 @@ from competition.data.store import Store
 
 CACHED_ROWS = 10_000  # with fewer rows the groups are found faster than they are worth keeping
 CACHE_VERSION = "2"
+NUM_FOLDS = 4  # where neither rows nor --folds say
+MANY_FOLDS = 32  # that rows declare: more are a column of something else, such as fold changes
 
 
 class FoldTable(NamedTuple):
@@ -24,6 +26,16 @@ class FoldTable(NamedTuple):
     fold: np.ndarray  # (N,) int64
     key: np.ndarray  # (N,) uint64
     num_folds: int
+    declared: bool = False  # by the rows
+    ignored: int = 0  # folds that the rows declare
+
+    @property
+    def text(self) -> str:
+        """How many folds there are, and which."""
+        if self.declared:
+            return f"{self.num_folds} declared folds"
+        ignored = f" (the {self.ignored} declared ones are ignored)" if self.ignored else ""
+        return f"{self.num_folds} folds{ignored}"
 
     @property
     def digest(self) -> str:
@@ -32,20 +44,54 @@ class FoldTable(NamedTuple):
 
 
 def fold_table(
-    store: Store, declaration: Declaration, num_folds: int, *, cache: Path | None = None
+    store: Store,
+    declaration: Declaration,
+    num_folds: int | None,
+    *,
+    ignore_declared: bool = False,
+    cache: Path | None = None,
 ) -> FoldTable:
     """Return the fold of every row of a store.
 
-    A "fold" column in the rows is taken as it is. Otherwise rows of one "group" share a fold, and where the
-    challenge says so rows of homologous sequences; the fold is a hash of the group's name, or of the
-    sequence (of a cluster's smallest hash), so it does not depend on what else is in the table. cache is a
-    folder for the groups of large tables. Raises InputError where the folds asked for cannot be had.
+    A "fold" column in the rows is taken as it is if it is not to be ignored: num_folds is None or the same.
+    Otherwise rows of one "group" share a fold, and where the challenge says so rows of homologous sequences;
+    the fold is a hash of the group's name, or of the sequence (of a cluster's smallest hash), so it does not
+    depend on what else is in the table. cache is a folder for the groups of large tables. Raises InputError
+    where the folds asked for cannot be had.
     """
-    if num_folds < 2:
+    if num_folds is not None and num_folds < 2:
         raise InputError(f"--folds {num_folds}: wanted at least 2")
+    declared = declared_folds(store)
+    if declared and not ignore_declared:
+        require_declared(declared, num_folds)
+        fold, key = _read_folds(store), group_keys(store, declaration, cache)
+        return FoldTable(fold, key, len(declared), declared=True)
+    num_folds = num_folds or NUM_FOLDS
     key = group_keys(store, declaration, cache)
-    if "fold" in store.rows:
-        return FoldTable(_declared_folds(store, num_folds), key, num_folds)
+    return FoldTable(_hashed_folds(store, key, num_folds), key, num_folds, ignored=len(declared))
+
+
+def declared_folds(store: Store) -> list[str]:
+    """Return the names of the folds that the rows declare, in their order; none without a "fold" column."""
+    return sorted(store.rows["fold"].unique()) if "fold" in store.rows else []
+
+
+def require_declared(declared: list[str], num_folds: int | None) -> None:
+    """Raise InputError where the declared folds are not as many as asked for, or not enough."""
+    names = f"{', '.join(declared[:8])}{', ...' if declared[8:] else ''}"
+    if len(declared) < 2:
+        raise InputError(f"the rows declare a single fold ({names}); wanted 2 or more, or --ignore-folds")
+    if (num_folds is None and len(declared) <= MANY_FOLDS) or num_folds == len(declared):
+        return
+    asked = "" if num_folds is None else f"--folds {num_folds}: "
+    raise InputError(
+        f"{asked}the rows declare {len(declared)} folds ({names}); wanted --folds {len(declared)}, "
+        "or --ignore-folds to assign others"
+    )
+
+
+def _hashed_folds(store: Store, key: np.ndarray, num_folds: int) -> np.ndarray:
+    """Return the fold (N,) int64 of rows whose groups have these hashes."""
     num_groups = len(np.unique(key))
     if num_folds > num_groups:
         shared = "; rows that share one of their sequences are one group" if len(store.sequences) > 1 else ""
@@ -59,16 +105,12 @@ def fold_table(
             f"--folds {num_folds}: no group falls into fold {empty[0]}, there are {num_groups} groups; "
             "wanted fewer folds"
         )
-    return FoldTable(fold, key, num_folds)
+    return fold
 
 
-def _declared_folds(store: Store, num_folds: int) -> np.ndarray:
+def _read_folds(store: Store) -> np.ndarray:
+    """Return the declared fold (N,) int64 of each row; InputError where they split a group."""
     names, fold = np.unique(store.rows["fold"].to_numpy(dtype=str), return_inverse=True)
-    if len(names) != num_folds:
-        raise InputError(
-            f"--folds {num_folds}: the rows declare {len(names)} folds ({', '.join(names[:8])}); "
-            f"wanted --folds {len(names)}"
-        )
     if "group" in store.rows:
         _, first, group = np.unique(hash_text(store.rows["group"]), return_index=True, return_inverse=True)
         split = np.flatnonzero(fold != fold[first][group])

@@ -59,11 +59,6 @@ class Batches:
             # A lone sequence is opened in any case: its window bounds a batch of predictions.
             if name not in self.names and len(declaration.sequences) > 1:
                 continue
-            if name not in known:
-                raise InputError(
-                    f"challenge {declaration.name!r} declares no window for {name!r}; "
-                    f"wanted --set 'window={{{name} = [start, stop]}}'"
-                )
             stored = self.store.sequences[name]
             windows[name] = Window(stored, declared, known[name], self.shift, self.device)
         return windows

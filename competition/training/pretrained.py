@@ -30,8 +30,9 @@ def require_unseen(run: Path, target: Challenge, folds: FoldTable, data: Path) -
     record = _read_record(run, folds)
     source = _open_source(record, target, data)
     source_folds = fold_table(
-        source.train, source.declaration, folds.num_folds, cache=source.folder / "cache"
-    )
+        source.train, source.declaration, folds.num_folds,
+        ignore_declared=record.ignore_folds, cache=source.folder / "cache",
+    )  # fmt: skip
     if source_folds.digest != record.fold_digest:
         raise InputError(f"{run} was trained on other folds than its challenge has now; train it again")
     # The same challenge has the same rows in the same folds.

@@ -13,7 +13,7 @@ from competition.base.typed import fits, read_json
 RECORD, FINISHED = "run.json", "finished.json"
 # What a resumed run must share with its beginning; anything else would make it another run.
 IDENTITY = (
-    "challenge_digest", "source_digest", "config", "seed", "num_folds", "fold_digest", "init",
+    "challenge_digest", "source_digest", "config", "window", "seed", "num_folds", "fold_digest", "init",
     "excluded_digest", "num_processes", "precision",
 )  # fmt: skip
 
@@ -36,6 +36,8 @@ class RunRecord:
     command: str
     versions: dict[str, str]
     git_commit: str | None
+    window: dict[str, list[int]] = field(default_factory=dict)  # that was read of each sequence
+    ignore_folds: bool = False  # that the rows declare
     warnings: list[str] = field(default_factory=list)
     init: str = ""  # the run whose weights each fold starts from
     init_digest: str = ""  # of that run's source

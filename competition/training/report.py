@@ -17,6 +17,7 @@ from competition.data.challenge import target_names
 from competition.judging.manifest import Manifest, new_manifest
 from competition.judging.record import score_out_of_fold
 from competition.training.cross_validation import Predictions
+from competition.training.cuts import cuts
 from competition.training.job import Job
 from competition.training.recipe import Recipe
 from competition.training.record import RunRecord
@@ -29,14 +30,14 @@ SHOWN_OF_LABELS = ("auroc", "auprc", "pearson", "mse")
 def announce(job: Job, record: RunRecord, changes: Mapping[str, object]) -> None:
     """Print what is about to run: data, recipe, machine and where the files go."""
     opened = job.opened
-    rows = f"{len(opened.train):,} training rows in {record.num_folds} folds"
+    rows = f"{len(opened.train):,} training rows in {job.folds.text}"
     test = f", {len(opened.test):,} test rows" if opened.test is not None else ""
     print(f"challenge  {record.challenge}: {rows}{test}")
     print(f"solution   {record.solution}: {describe(changes)}")
     print(f"machine    {record.device}, precision {record.precision}")
     if job.transfer is not None:
         print(f"init       {job.transfer.text}")
-    for warning in [*_unread(job, changes), *record.warnings]:
+    for warning in (*_unread(job, changes), *record.warnings, *cuts(job.opened, job.config, job.input_names)):
         print(f"warning    {warning}")
     print(f"run        {job.folder}", flush=True)
 

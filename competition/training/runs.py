@@ -23,8 +23,10 @@ from competition.data.challenge import Challenge
 from competition.data.folds import FoldTable
 from competition.training.origins import Origins
 from competition.training.processes import device_name, share_object
+from competition.training.recipe import Recipe
 from competition.training.record import RECORD, RunRecord, is_finished, require_unfinished
 from competition.training.solution import Solution
+from competition.training.windows import windows_of
 
 PACKAGES = (
     "torch", "numpy", "pandas", "scipy", "scikit-learn", "accelerate", "optuna", "timm", "safetensors",
@@ -67,6 +69,7 @@ def make_record(
     seed: int,
     warnings: list[str],
     origins: Origins,
+    ignore_folds: bool,
 ) -> RunRecord:
     """Return what a run is begun with."""
     return RunRecord(
@@ -75,9 +78,11 @@ def make_record(
         solution=solution.name,
         source_digest=solution.digest,
         config=asdict(config),
+        window={name: list(each) for name, each in windows_of(Recipe.of(config), opened.declaration).items()},
         seed=seed,
         num_folds=folds.num_folds,
         fold_digest=folds.digest,
+        ignore_folds=ignore_folds,
         num_processes=accelerator.num_processes,
         precision=accelerator.mixed_precision,
         device=device_name(accelerator),

@@ -196,6 +196,8 @@ def _fit(value: object, hint: Any) -> object:
         return None
     if origin is typing.Literal and value in kinds:
         return value
+    if origin is tuple and isinstance(value, str):
+        value = _items(value)
     if origin is tuple and isinstance(value, (list, tuple)):
         kinds = kinds[:1] * len(value) if Ellipsis in kinds else kinds or (object,) * len(value)
         if len(kinds) != len(value):
@@ -210,6 +212,14 @@ def _fit(value: object, hint: Any) -> object:
     if not isinstance(value, origin):  # raises TypeError itself where a hint is no class
         raise TypeError
     return value
+
+
+def _items(text: str) -> list[object]:
+    """Read what is typed without brackets: 0,230 is [0,230]."""
+    try:
+        return list(tomllib.loads(f"value = [{text}]")["value"])
+    except tomllib.TOMLDecodeError:
+        return [part.strip() for part in text.split(",")]
 
 
 def _fit_one(value: object, kinds: Sequence[Any]) -> object:

@@ -16,13 +16,12 @@ from competition.data.store import StoredSequence
 from competition.data.tokens import PAD, encode
 from competition.training.recipe import Recipe
 
-DEFAULT_WINDOW = (0, 112)
-
 
 def windows_of(recipe: Recipe, declaration: Declaration) -> dict[str, tuple[int, int]]:
     """Return the window of every sequence that has one: what the recipe says, else what is declared.
 
-    A pair is the window of a lone sequence; the windows of several are said by name.
+    Of an opened challenge each sequence has one. A pair is the window of a lone sequence; the windows of
+    several are said by name.
     """
     found = {each.name: each.window for each in declaration.sequences}
     if isinstance(recipe.window, Mapping):
@@ -31,7 +30,7 @@ def windows_of(recipe: Recipe, declaration: Declaration) -> dict[str, tuple[int,
                 raise one_of("sequence in window", name, list(found))
         found |= recipe.window
     elif len(found) == 1:
-        found = {name: recipe.window or window or DEFAULT_WINDOW for name, window in found.items()}
+        found = {name: recipe.window or window for name, window in found.items()}
     return {name: window for name, window in found.items() if window is not None}
 
 

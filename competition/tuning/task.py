@@ -15,9 +15,10 @@ from accelerate import Accelerator
 
 from competition.base.errors import InputError
 from competition.data.challenge import Challenge
-from competition.data.folds import FoldTable, fold_table
+from competition.data.folds import NUM_FOLDS, FoldTable, declared_folds, fold_table
 from competition.data.leaks import leaks
 from competition.training.cross_validation import read_predictions, rows_per_fold, run_fold
+from competition.training.cuts import cuts
 from competition.training.job import Job
 from competition.training.solution import (
     Solution,
@@ -86,41 +87,49 @@ def prepare(
     accelerator: Accelerator,
     challenge_name: str | None = None,
     *,
-    num_folds: int,
+    num_folds: int | None,
     seed: int,
     settings: Sequence[str],
     data: Path,
     runs: Path,
+    ignore_folds: bool = False,
 ) -> TuningTask:
     """Open the challenge, assign num_folds search folds and a hold-out, and configure the defaults."""
     with accelerator.main_process_first():
         challenge = challenge_of(solution, challenge_name, data)
         challenge = challenge._replace(test=None)  # tuning has no use for test rows
-        require_folds(challenge, num_folds)
-        cache = challenge.folder / "cache"
-        folds = fold_table(challenge.train, challenge.declaration, num_folds + 1, cache=cache)
-    for warning in leaks(challenge, folds) if accelerator.is_main_process else ():
-        print(f"warning    {warning}")
+        folds = search_folds(challenge, num_folds, ignore_declared=ignore_folds)
+    num_folds = folds.num_folds - 1
     num_rows = rows_per_fold(int((folds.fold < num_folds).sum()), num_folds)  # but for the hold-out
     defaults, _ = configure(solution, num_rows, settings=settings, tuned_for=None)
+    names = solution.input_names(challenge.declaration)
+    if accelerator.is_main_process:
+        print(f"folds      {folds.text}: {num_folds} for the search, the last is the hold-out")
+        for warning in (*leaks(challenge, folds), *cuts(challenge, defaults, names)):
+            print(f"warning    {warning}")
     fixed = {name: coerce(type(defaults), name, value) for name, value in map(parse_setting, settings)}
     runs = runs / challenge.declaration.name / solution.name
     return TuningTask(solution, challenge, folds, defaults, fixed, runs, seed, accelerator)
 
 
-def require_folds(challenge: Challenge, num_folds: int) -> None:
-    """Raise InputError where the rows cannot be split into num_folds search folds and a hold-out."""
-    if num_folds < 2:
+def search_folds(challenge: Challenge, num_folds: int | None, *, ignore_declared: bool) -> FoldTable:
+    """Assign num_folds search folds, or as many as the rows declare, and a hold-out as the last."""
+    if num_folds is not None and num_folds < 2:
         raise InputError(f"--folds {num_folds}: wanted at least 2, besides the hold-out")
-    if "fold" not in challenge.train.rows:
-        return
-    declared = len(np.unique(challenge.train.rows["fold"].to_numpy(dtype=str)))
-    if declared != num_folds + 1:
+    declared = 0 if ignore_declared else len(declared_folds(challenge.train))
+    if declared and (declared < 3 or num_folds not in (None, declared - 1)):
+        asked = "" if num_folds is None else f"--folds {num_folds}: "
         wanted = f"--folds {declared - 1}" if declared > 2 else "3 declared folds or more"
         raise InputError(
-            f"--folds {num_folds}: the rows declare {declared} folds, of which one is the hold-out; "
-            f"wanted {wanted}"
+            f"{asked}the rows declare {declared} folds, of which one is the hold-out; "
+            f"wanted {wanted}, or --ignore-folds to assign others"
         )
+    if num_folds is None and not declared:
+        num_folds = NUM_FOLDS
+    return fold_table(
+        challenge.train, challenge.declaration, None if num_folds is None else num_folds + 1,
+        ignore_declared=ignore_declared, cache=challenge.folder / "cache",
+    )  # fmt: skip
 
 
 def predict_fold(task: TuningTask, config: Any, fold: int) -> np.ndarray:

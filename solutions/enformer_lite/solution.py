@@ -21,7 +21,7 @@ class Config:
     """Hold the published values by default; see README for the source."""
 
     challenge: str = "promoters"
-    window: tuple[int, int] = (15, 100)
+    window: tuple[int, int] | None = (15, 100)  # of the published construct: the insert and 2 bases
     encoding: str = "acgt"
     shift: tuple[int, int] = (-1, 1)
     reverse_complement: bool = False
@@ -50,8 +50,7 @@ class Config:
     start_at_mean: bool = False  # ours: the output starts at the mean of the training targets
 
     def __post_init__(self) -> None:
-        width = self.window[1] - self.window[0]
-        if width < 1:
+        if self.window is not None and (width := self.window[1] - self.window[0]) < 1:
             raise ValueError(f"window {self.window} is {width} bases wide; wanted at least 1")
         if self.channels % 4 or self.channels % (2 * NUM_FUNCTIONS * self.heads):
             raise ValueError(
@@ -70,12 +69,13 @@ class Config:
             )
 
     def adapt(self, num_rows: int) -> "Config":
-        """Below a million rows: small batches, few epochs, a one-cycle schedule. See README."""
+        """Below a million rows: the whole sequence, small batches, few epochs, a one-cycle schedule."""
         if num_rows >= SMALL:
             return self
         power = math.floor(math.log2(max(1, num_rows / 96)))
         return replace(
             self,
+            window=None,
             batch_size=min(self.batch_size, max(32, 2**power)),
             epochs=min(self.epochs, 20),
             patience=None,

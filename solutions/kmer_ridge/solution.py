@@ -18,7 +18,7 @@ class Config:
     """Hold our own choices, checked by cross-validation; see README."""
 
     challenge: str = "promoters"
-    window: tuple[int, int] = (0, 112)
+    window: tuple[int, int] | None = None  # the whole sequence
     k: int = 5  # count all k-mers of 1 to k bases
     both_strands: bool = False  # count a k-mer and its reverse complement as one
 

@@ -11,7 +11,7 @@ class Config:
     """Hold every setting with its default; `--set filters=128` changes one."""
 
     challenge: str = "promoters"  # any other one: --challenge NAME
-    window: tuple[int, int] = (0, 112)  # the bases the model reads, counted from the challenge's origin
+    window: tuple[int, int] | None = None  # bases [start, stop) from the challenge's origin; None: all
     encoding: str = "acgt"  # one channel per letter; unknown letters and padding are all zeros
     shift: tuple[int, int] = (-3, 3)  # augmentation: in training each window moves by a random offset
     batch_size: int = 64

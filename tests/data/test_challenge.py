@@ -47,7 +47,8 @@ def test_a_challenge_comes_back_as_it_was_written(tmp_path):
         fill(writer, inputs={"mark": mark}, rows={"id": ["a", "b"], "group": ["g", "h"]})
         writer.test.append(*encode(["TTTT"]), inputs={"mark": mark[:1]})
     opened = open_challenge(tmp_path / "toy")
-    assert replace(opened.declaration, files={}) == declared
+    whole = tuple(replace(each, window=(-2, 2)) for each in declared.sequences)
+    assert replace(opened.declaration, files={}) == replace(declared, sequences=whole)
     np.testing.assert_array_equal(opened.train.inputs["mark"], mark)
     np.testing.assert_array_equal(opened.train.target, [[0], [1]])
     assert opened.train.rows["group"].to_list() == ["g", "h"]

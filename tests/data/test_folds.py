@@ -34,9 +34,18 @@ def build(folder: Path, tokens: np.ndarray, *, near_duplicates: bool = True, **c
     return open_challenge(folder)
 
 
-def table(tmp_path: Path, tokens: np.ndarray, num_folds: int = 4, name: str = "toy", **columns):
+def table(
+    tmp_path: Path,
+    tokens: np.ndarray,
+    num_folds: int | None = 4,
+    name: str = "toy",
+    *,
+    ignore=False,
+    **columns,
+):
     opened = build(tmp_path / name, tokens, **columns)
-    return fold_table(opened.train, opened.declaration, num_folds, cache=opened.folder / "cache")
+    cache = opened.folder / "cache"
+    return fold_table(opened.train, opened.declaration, num_folds, ignore_declared=ignore, cache=cache)
 
 
 def test_folds_do_not_depend_on_the_order_of_rows(tmp_path):
@@ -82,8 +91,23 @@ def test_folds_are_of_about_equal_size(tmp_path):
 
 def test_declared_folds_are_taken_as_they_are(tmp_path):
     fold = list("abca" * 50)
-    found = table(tmp_path, random_tokens(200), 3, fold=fold)
-    np.testing.assert_array_equal(found.fold, [{"a": 0, "b": 1, "c": 2}[x] for x in fold])
+    for asked, name in ((3, "three"), (None, "unsaid")):
+        found = table(tmp_path, random_tokens(200), asked, name, fold=fold)
+        np.testing.assert_array_equal(found.fold, [{"a": 0, "b": 1, "c": 2}[x] for x in fold])
+        assert (found.num_folds, found.text) == (3, "3 declared folds")
+
+
+def test_without_declared_folds_there_are_four(tmp_path):
+    unsaid = table(tmp_path, random_tokens(200), None)
+    assert unsaid.digest == table(tmp_path, random_tokens(200), 4, "four").digest
+    assert unsaid.text == "4 folds"
+
+
+@pytest.mark.parametrize("asked", [None, 3])
+def test_where_declared_folds_are_ignored_they_change_nothing(tmp_path, asked):
+    ignored = table(tmp_path, random_tokens(200), asked, ignore=True, fold=list("abcab" * 40))
+    assert ignored.digest == table(tmp_path, random_tokens(200), asked, "other").digest
+    assert ignored.text == f"{asked or 4} folds (the 3 declared ones are ignored)"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +116,17 @@ def test_declared_folds_are_taken_as_they_are(tmp_path):
         (1, {}, ["--folds 1", "at least 2"]),
         (99, {}, ["--folds 99", "only 40 groups"]),
         (36, {}, ["no group falls into fold"]),
-        (4, {"fold": list("ab" * 20)}, ["declare 2 folds", "--folds 2"]),
+        (
+            4,
+            {"fold": list("ab" * 20)},
+            ["--folds 4: the rows declare 2 folds (a, b)", "--folds 2, or --ignore-"],
+        ),
+        (None, {"fold": ["a"] * 40}, ["a single fold (a)", "--ignore-folds"]),
+        (
+            None,
+            {"fold": [str(i) for i in range(40)]},
+            ["declare 40 folds (0, 1,", "--folds 40, or --ignore-"],
+        ),
         (2, {"fold": list("ab" * 20), "group": ["x", "x"] * 20}, ["'x' is split", "'r0'", "'r1'"]),
     ],
 )

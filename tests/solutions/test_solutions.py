@@ -21,11 +21,11 @@ from competition.data.tokens import planes
 from competition.data.writer import create_challenge
 from competition.training.recipe import Recipe
 from competition.training.solution import configure, load_solution
-from competition.training.windows import DEFAULT_WINDOW
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = sorted(path.parent for path in (REPOSITORY / "solutions").glob("*/solution.py"))
 LENGTH, NUM_ROWS = 110, 64
+WINDOW = (0, LENGTH)  # where a solution reads all that is stored
 # Shapes of the inputs that challenges bring besides the sequence; any other is one number a row.
 SHAPES = {"histone": (5, 100), "half_life": (8,)}
 
@@ -74,7 +74,7 @@ def test_what_the_readme_and_errors_advise_to_set_can_be_set_on_every_solution(f
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_solution_keeps_the_contract(folder, tmp_path):
     solution = load_solution(folder)
-    window = Recipe.of(solution.Config()).window
+    window = Recipe.of(solution.Config()).window or WINDOW
     opened = make_challenge(tmp_path / "tiny", solution, window)
     config, _ = configure(solution, NUM_ROWS)
     outcomes = check_contract(solution, opened, config, device=torch.device("cpu"), seconds=10)
@@ -92,7 +92,8 @@ def test_whatever_tuning_draws_can_be_built(folder):
     assert len(set(configs)) > 1
     for config in configs if solution.Model else []:
         recipe = Recipe.of(config)
-        sequence = (planes(recipe.encoding).shape[1], recipe.window[1] - recipe.window[0])
+        start, stop = recipe.window or WINDOW
+        sequence = (planes(recipe.encoding).shape[1], stop - start)
         with torch.device("meta"):
             solution.Model(config, Shapes({"sequence": sequence, **SHAPES}, ("y",)))
 
@@ -147,9 +148,7 @@ def test_every_network_learns_the_same_on_one_process_and_on_several(tmp_path):
     for folder in folders:
         solution = load_solution(folder)
         config, _ = configure(solution, 30)
-        make_challenge(
-            tmp_path / folder.name, solution, Recipe.of(config).window or DEFAULT_WINDOW, num_rows=30
-        )
+        make_challenge(tmp_path / folder.name, solution, Recipe.of(config).window or WINDOW, num_rows=30)
     one = train_each(tmp_path, folders, ())
     several = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node")
     for processes, trained in ((2, folders), (3, [norms])):

@@ -264,6 +264,17 @@ def test_the_window_of_any_config_can_be_said_by_sequence(solution):
         configure(solution, 5000, settings=["window={promoter = 80}"])
 
 
+def test_a_tuple_may_be_typed_without_brackets(solution):
+    assert configure(solution, 5000, settings=["window=-7000,3500"])[0].window == (-7000, 3500)
+    assert coerce(Kinds, "sizes", "4, 5,6") == (4, 5, 6)
+    assert coerce(Kinds, "rates", "1,5e-4") == (1.0, 0.0005)
+    assert coerce(Kinds, "plain", "relu, gelu") == ("relu", "gelu")
+    assert coerce(Kinds, "text", "a,b") == "a,b"
+    for setting in ("window=0,1,2", "window=0,b", "window=[0,230"):
+        with pytest.raises(InputError, match=r"Config field window = '.*': wanted tuple"):
+            configure(solution, 5000, settings=[setting])
+
+
 def test_whole_numbers_will_do_for_floats_and_the_word_none_for_nothing():
     assert repr(coerce(Kinds, "number", 3)) == "3.0"
     assert repr(coerce(Kinds, "rates", [1, 2])) == "(1.0, 2.0)"

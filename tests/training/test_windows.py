@@ -40,7 +40,8 @@ def serve(folder, *sequences: InputSequence, names=None, **recipe) -> Batches:
         writer.train.append(tokens, lengths, target=ROWS)
     names = [each.name for each in sequences] if names is None else names
     recipe = Recipe(encoding="tokens", **recipe)
-    return Batches(open_challenge(folder).train, declared, recipe, names, torch.device("cpu"))
+    opened = open_challenge(folder)
+    return Batches(opened.train, opened.declaration, recipe, names, torch.device("cpu"))
 
 
 def test_each_sequence_is_shown_in_its_declared_window_or_the_one_that_is_said(tmp_path):
@@ -52,11 +53,17 @@ def test_each_sequence_is_shown_in_its_declared_window_or_the_one_that_is_said(t
     assert batches.width == 16 + 3
 
 
-def test_only_what_is_asked_for_is_delivered_and_needs_a_window(tmp_path):
-    bare = InputSequence("terminator")
-    assert list(serve(tmp_path / "one", PROMOTER, bare, names=["promoter"]).inputs(ROWS)) == ["promoter"]
-    with pytest.raises(InputError, match="declares no window for 'terminator'; wanted --set 'window="):
-        serve(tmp_path / "two", PROMOTER, bare)
+def test_only_what_is_asked_for_is_delivered(tmp_path):
+    batches = serve(tmp_path / "toy", PROMOTER, TERMINATOR, names=["promoter"])
+    assert list(batches.inputs(ROWS)) == ["promoter"]
+
+
+def test_a_sequence_without_a_window_is_shown_whole(tmp_path):
+    bare = InputSequence("promoter", origin=10), InputSequence("terminator")
+    shown = serve(tmp_path / "toy", *bare).inputs(ROWS)
+    assert {name: decode(tokens.numpy()) for name, tokens in shown.items()} == {
+        name: SEQUENCES[name] for name in ("promoter", "terminator")
+    }
 
 
 def test_shifts_and_mutations_are_drawn_for_each_sequence_and_the_strand_for_the_row(tmp_path):
@@ -91,11 +98,10 @@ def test_the_other_strand_is_shown_of_all_sequences_of_a_row(tmp_path):
         np.testing.assert_array_equal(turned[name], wanted)
 
 
-def test_a_lone_sequence_has_the_window_of_the_config_else_its_own_else_the_usual_one():
-    declared, bare = declare(InputSequence(window=(3, 9))), declare(InputSequence())
+def test_a_lone_sequence_has_the_window_of_the_config_else_its_own():
+    declared = declare(InputSequence(window=(3, 9)))
     assert windows_of(Recipe(window=(0, 5)), declared) == {"sequence": (0, 5)}
     assert windows_of(Recipe(), declared) == {"sequence": (3, 9)}
-    assert windows_of(Recipe(), bare) == {"sequence": (0, 112)}
     assert windows_of(Recipe(window={"sequence": (1, 2)}), declared) == {"sequence": (1, 2)}
 
 

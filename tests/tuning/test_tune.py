@@ -360,12 +360,17 @@ def test_the_identity_of_a_study_is_on_disk(home):
 
 def test_of_declared_folds_one_is_the_hold_out(home, capsys):
     challenge = Declaration("toy", (Target("expression"),), (Score("pearson", "pearson", "maximize", -1, 1),))
-    tokens = np.random.default_rng(0).integers(0, 4, (40, 40)).astype(np.uint8)
+    tokens = np.random.default_rng(0).integers(0, 4, (200, 40)).astype(np.uint8)
     with create_challenge(home / "data" / "declared", challenge) as writer:
-        rows = {"id": range(40), "fold": list("abcd") * 10}
-        writer.train.append(tokens, np.full(40, 40), target=tokens.mean(1), rows=rows)
-    assert program.main(arguments(home, "--challenge", str(home / "data" / "declared"))) == 2
-    assert "declare 4 folds" in (error := capsys.readouterr().err) and "wanted --folds 3" in error
+        rows = {"id": range(200), "fold": list("abcd") * 50}
+        writer.train.append(tokens, np.full(200, 40), target=tokens.mean(1), rows=rows)
+    of_declared = arguments(home, "--challenge", str(home / "data" / "declared"), "--trials", "1")
+    assert program.main(of_declared) == 0
+    assert "4 declared folds: 3 for the search, the last is the hold-out" in capsys.readouterr().out
+    assert program.main([*of_declared, "--ignore-folds"]) == 0
+    assert "5 folds (the 4 declared ones are ignored): 4 for the search" in capsys.readouterr().out
+    assert program.main([*of_declared, "--folds", "4"]) == 2
+    assert "declare 4 folds" in (error := capsys.readouterr().err) and "wanted --folds 3, or --ig" in error
 
 
 @pytest.mark.parametrize(
