@@ -159,7 +159,8 @@ def test_a_run_on_test_rows_that_stand_in_training_says_so_at_once_and_on_the_bo
     assert f"warning    {line}" in capsys.readouterr().out
     [warning] = json.loads((home / "submissions" / "toy" / "small-leaky.json").read_text())["warnings"]
     assert warning == f"{line}; see python -m competition.audit toy"
-    assert f"1 of 1 submissions: {warning}" in (home / "submissions" / "LEADERBOARD.md").read_text()
+    board = (home / "submissions" / "LEADERBOARD.md").read_text()
+    assert f"† warning, 1 of 1 submissions: {warning}" in board and "| small † |" in board
 
 
 def test_a_run_leaves_predictions_weights_a_submission_and_a_scored_manifest(home):

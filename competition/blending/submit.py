@@ -70,5 +70,6 @@ def _manifest(
         num_parameters=sum(each.num_parameters or 0 for each in manifests),
         train_seconds=sum(each.train_seconds or 0 for each in manifests),
         fold_digest=manifests[0].fold_digest,
+        warnings=list(dict.fromkeys(warning for each in manifests for warning in each.warnings)),
         notes="out-of-fold scores are nested: each fold by the weights that the others choose",
     )

@@ -39,6 +39,7 @@ class Entry(NamedTuple):
     run: str = ""
     collapsed: bool = False
     note: str = ""  # why it has no score
+    warnings: str = ""  # leaks of the challenge, which flatter its scores
 
 
 def entries(board: Board) -> list[Entry]:
@@ -61,7 +62,7 @@ def _entry(row: Row, board: Board, settings: Mapping[str, object]) -> Entry:
         parameters=manifest.num_parameters, train_seconds=manifest.train_seconds, device=manifest.device,
         rows_per_second=manifest.rows_per_second, seed=manifest.seed,
         private_evaluations=manifest.private_evaluations, created=manifest.created, run=manifest.run,
-        collapsed=manifest.collapsed is not None, note=row.why,
+        collapsed=manifest.collapsed is not None, note=row.why, warnings="; ".join(manifest.warnings),
     )  # fmt: skip
     return entry if entry.collapsed else _with_scores(entry, row, board)
 

@@ -5,6 +5,8 @@ import collections
 from competition.board.board import Board
 from competition.judging.bootstrap import RESAMPLES, describe_tie
 
+WARNED = "†"  # beside the name of a submission whose scores a leak flatters
+
 
 def caption(board: Board) -> str:
     """Say what a board ranks by and what its out-of-fold column holds."""
@@ -31,6 +33,7 @@ def notes(board: Board) -> list[str]:
     ]
     warned = collections.Counter(warning for row in board.rows for warning in row.manifest.warnings)
     leaking = [
-        f"warning, {count} of {len(board.rows)} submissions: {warning}" for warning, count in warned.items()
+        f"{WARNED} warning, {count} of {len(board.rows)} submissions: {warning}"
+        for warning, count in warned.items()
     ]
     return leaking + unranked + [f"left out: {reason}" for reason in board.broken]

@@ -16,7 +16,7 @@ from competition.base.files import locked, write_text
 from competition.base.terminal import duration, short
 from competition.board.board import Board, read_boards
 from competition.board.entries import Entry, entries
-from competition.board.remarks import caption, notes
+from competition.board.remarks import WARNED, caption, notes
 from competition.board.targets import target_cells, target_entries, target_headings, target_title
 
 FILE = "LEADERBOARD.md"
@@ -57,6 +57,10 @@ def _spread(entry: Entry) -> str:
     return f"{entry.oof_mean:.4f}" + ("" if entry.oof_sd is None else f" ± {entry.oof_sd:.4f}")
 
 
+def _marked(entry: Entry) -> str:
+    return f"{entry.solution} {WARNED}" if entry.warnings else entry.solution
+
+
 def _seeds(entry: Entry) -> str:
     several = f" (of {entry.num_seeds}: ± {entry.seeds_sd:.4f})" if entry.seeds_sd is not None else ""
     return f"{entry.seed}{several}"
@@ -64,7 +68,7 @@ def _seeds(entry: Entry) -> str:
 
 COLUMNS = (
     _number("tier", "tier", str),
-    _text("solution", "solution"),
+    Column("solution", "solution", _marked, is_text=True),
     _number("", "score", _four),
     Column(INTERVAL, "score_low", lambda entry: f"{entry.score_low:.4f} to {entry.score_high:.4f}"),
     _number("rescaled", "rescaled", lambda value: f"{value:.3f}"),

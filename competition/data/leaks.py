@@ -23,16 +23,24 @@ def leaks(opened: Challenge, folds: FoldTable) -> list[str]:
     """
     if not opened.declaration.near_duplicates:
         return []
-    counts = [
-        (_split_rows(folds), len(opened.train), "training rows", "another declared fold"),
-        (_known_test_rows(opened), 0 if opened.test is None else len(opened.test), "test rows", "training"),
-    ]
-    return [
-        f"{count:,} of {total:,} {rows} share a homology cluster with rows in {where}, "
-        f"which flatters scores; see python -m competition.audit {opened.declaration.name}"
-        for count, total, rows, where in counts
-        if count
-    ]
+    count = _split_rows(folds)
+    split = [_describe(opened, count, f"{len(opened.train):,} training rows", "another declared fold")]
+    return split * (count > 0) + test_leaks(opened)
+
+
+def test_leaks(opened: Challenge) -> list[str]:
+    """Return the leak of a test set, which flatters all that was trained on the training rows."""
+    count = _known_test_rows(opened) if opened.declaration.near_duplicates else 0
+    if opened.test is None or not count:
+        return []
+    return [_describe(opened, count, f"{len(opened.test):,} test rows", "training")]
+
+
+def _describe(opened: Challenge, count: int, rows: str, where: str) -> str:
+    return (
+        f"{count:,} of {rows} share a homology cluster with rows in {where}, which flatters scores; "
+        f"see python -m competition.audit {opened.declaration.name}"
+    )
 
 
 def _split_rows(folds: FoldTable) -> int:

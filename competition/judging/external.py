@@ -10,6 +10,7 @@ import numpy as np
 from competition.base.files import file_digest
 from competition.base.names import require_name
 from competition.data.challenge import Challenge, target_names, test_ids
+from competition.data.leaks import test_leaks
 from competition.judging.manifest import Manifest, new_manifest, read_manifest
 from competition.judging.submission import read_submission, to_csv
 
@@ -35,7 +36,8 @@ def read_entry(path: Path, challenge: Challenge, team: str, submissions: Path) -
             return Entry(predictions, read_manifest(there.with_suffix(".json")))
     run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{digest[:6]}"
     notes = f"from {path.name}, sha256 {file_digest(path)}"
-    return Entry(predictions, new_manifest(challenge, solution=team, run=run, notes=notes))
+    warnings = test_leaks(challenge)
+    return Entry(predictions, new_manifest(challenge, solution=team, run=run, notes=notes, warnings=warnings))
 
 
 def digest_of(predictions: np.ndarray, challenge: Challenge) -> str:

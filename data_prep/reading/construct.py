@@ -18,7 +18,7 @@ def add_construct(add: Callable[..., Any]) -> None:
         "origin": ("N", "base that windows count from (default: 0)"),
         "left-flank": ("BASES", "bases of the construct before every sequence"),
         "right-flank": ("BASES", "bases of the construct after every sequence"),
-        "window": ("START:STOP", "what solutions read whose Config does not say (of several: all bases)"),
+        "window": ("START:STOP", "what solutions read whose Config does not say (default: all bases)"),
     }
     for name, (value, text) in options.items():
         add(f"--{name}", action="append", default=[], metavar=f"{value}|NAME={value}", help=text)

@@ -354,6 +354,8 @@ def folders(home: Path) -> list[str]:
 
 
 def test_an_ensemble_is_a_submission_that_is_scored_and_stands_on_the_board(home, capsys):
+    for member in (home / "submissions/toy").glob("letter*.json"):
+        update_manifest(member, warnings=["9 rows leak"])
     assert main(["toy", *folders(home)]) == 0
     (path,) = (home / "submissions/toy").glob("ensemble-*.json")
     manifest, single = (
@@ -363,7 +365,8 @@ def test_an_ensemble_is_a_submission_that_is_scored_and_stands_on_the_board(home
     assert manifest.kind == "ensemble" and len(manifest.config["members"]) == 2
     assert manifest.scores["private"]["r"] > single["scores"]["private"]["r"] + 0.1
     assert manifest.oof["pearson"] > single["oof"]["pearson"] + 0.1
-    assert "ensemble" in (home / "submissions/LEADERBOARD.md").read_text()
+    assert "| ensemble † |" in (home / "submissions/LEADERBOARD.md").read_text()
+    assert manifest.warnings == ["9 rows leak"]
     shown = capsys.readouterr().out
     assert "correlation of errors" in shown and "smallest within noise of the best" in shown
 

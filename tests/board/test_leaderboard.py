@@ -71,11 +71,15 @@ def test_the_best_comes_first_in_the_declared_direction():
     assert list(ranks(manifest("b", 0.5, **error), manifest("a", 0.9, **error))) == ["b", "a"]
 
 
-def test_a_leak_that_runs_were_warned_of_stands_under_the_table_once():
+def test_a_leak_marks_the_rows_that_were_warned_of_it_and_is_said_once_under_the_table():
     warned = [manifest(name, 0.5, warnings=["9 rows leak"]) for name in "ab"]
     board = make_board("toy", [*warned, manifest("c", 0.4)])
-    assert notes(board) == ["warning, 2 of 3 submissions: 9 rows leak"]
-    assert "- warning, 2 of 3 submissions: 9 rows leak" in to_markdown(board)
+    assert notes(board) == ["† warning, 2 of 3 submissions: 9 rows leak"]
+    assert "- † warning, 2 of 3 submissions: 9 rows leak" in to_markdown(board)
+    names = [line[1] for line in cells(board)]
+    assert names[:3] == ["a †", "b †", "c"] and "†" not in "".join(names[3:])
+    assert to_page([board]).count("†") == 3  # two rows and the note
+    assert [entry.warnings for entry in entries(board)][:3] == ["9 rows leak", "9 rows leak", ""]
 
 
 def test_equal_scores_share_a_tier():

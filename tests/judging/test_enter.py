@@ -12,7 +12,10 @@ from competition import compare
 from competition.base.errors import InputError
 from competition.board.board import read_board
 from competition.data.challenge import Challenge, open_challenge
+from competition.data.declaration import Declaration, Score, Target
+from competition.data.writer import create_challenge
 from competition.judging.answers import Subset, has_answers, read_answers
+from competition.judging.external import read_entry
 from competition.judging.manifest import read_manifest
 from competition.judging.scoring import match, score
 from competition.judging.submission import check_submission
@@ -61,6 +64,20 @@ def test_predictions_from_outside_become_a_scored_submission_on_the_board(toy, t
     written = tmp_path / "submissions" / "toy" / f"Peppa-{manifest.run}.csv"
     assert check_submission(written, toy) == []
     assert (tmp_path / "theirs.json").read_bytes() == before
+
+
+def test_a_leak_of_the_test_set_marks_predictions_from_outside(tmp_path):
+    folder = tmp_path / "data" / "leaky"
+    tokens = np.random.default_rng(0).integers(0, 4, (NUM_ROWS, 60)).astype(np.uint8)
+    with create_challenge(
+        folder, Declaration("leaky", (Target("expression"),), (Score.of("mse"),))
+    ) as writer:
+        writer.train.append(tokens, np.full(NUM_ROWS, 60), target=tokens.mean(1))
+        writer.test.append(tokens[:9], np.full(9, 60))
+    predict()[:9].assign(id=range(9)).to_csv(tmp_path / "theirs.csv", index=False)
+    entry = read_entry(tmp_path / "theirs.csv", open_challenge(folder), "Peppa", tmp_path / "submissions")
+    [warning] = entry.manifest.warnings
+    assert warning.startswith("9 of 9 test rows share a homology cluster with rows in training")
 
 
 def test_the_same_predictions_of_a_team_are_one_row_in_whatever_form_they_come(tmp_path):
