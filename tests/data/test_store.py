@@ -10,9 +10,10 @@ from competition.base.files import file_digest
 from competition.data.arrays import ArrayWriter, TokenWriter
 from competition.data.store import Store, read_rows
 from competition.data.store_writer import StoreWriter, check_ids
-from competition.data.tokens import PAD, decode, encode
+from competition.data.tokens import MISSING, PAD, decode, encode
 
-SEQUENCES = st.lists(st.text("ACGTN", min_size=1, max_size=12), min_size=1, max_size=5)
+SEQUENCE = st.text("ACGTN", min_size=1, max_size=12).filter(lambda text: text not in MISSING)
+SEQUENCES = st.lists(SEQUENCE, min_size=1, max_size=5)
 
 
 def write(folder, sequences=("ACGT", "GG"), *, inputs=None, num_targets=1, **columns) -> Store:
