@@ -70,10 +70,11 @@ def as_text(window: torch.Tensor) -> list[str]:
     return ["".join((LETTERS + " ")[token] for token in row) for row in window.tolist()]
 
 
+SEQUENCE = st.text(LETTERS, min_size=1, max_size=14).filter(lambda text: text not in MISSING)
+
+
 @given(
-    sequences=st.lists(
-        st.text(LETTERS, min_size=1, max_size=14).filter(lambda text: text not in MISSING), min_size=1, max_size=4
-    ),
+    sequences=st.lists(SEQUENCE, min_size=1, max_size=4),
     left=st.text("ACGT", max_size=5), right=st.text("ACGT", max_size=5), origin=st.integers(0, 6),
     start=st.integers(-9, 9), width=st.integers(1, 16), low=st.integers(-6, 6), span=st.integers(0, 6),
     data=st.data(),
