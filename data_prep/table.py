@@ -1,4 +1,4 @@
-"""Any table with a sequence column: CSV or TSV, plain or gzipped, one row an example.
+"""Any table with a sequence column: CSV, TSV, parquet, Excel, AnnData or HDF5, one row an example.
 
 Example, the random promoters of a yeast library, folds by the column "group":
 
@@ -14,127 +14,120 @@ Rows with several sequences, each from a column of its name:
 
     python -m data_prep table cassettes.csv --sequence promoter,terminator --origin promoter=1000
 
+Several files, the last of test rows; sequences in FASTA are joined to rows by their id:
+
+    python -m data_prep table --train a.tsv --train b.tsv.gz --test c.xlsx --fasta promoters.fa
+
+A test set of a tenth of the rows, whole homology clusters on one side, half of its answers public:
+
+    python -m data_prep table measured.csv --test-fraction 0.1 --public-fraction 0.5
+
 A column "usage" says which rows are for training (train) and which are test rows whose answers are kept from
-the models (public or private); without it every row is for training. The file is read in pieces.
+the models (public or private); without it, and without --test, every row is for training. Text may be
+gzipped, and separated by TAB, comma or semicolon. Files are read in pieces, several times.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Score, Target
-from competition.data.tokens import encode
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.reading.columns import (
-    Columns,
-    answers_of,
-    choose_rows,
-    find_moments,
-    ids_of,
-    subset_names,
-    subset_rows,
-    usage_of,
-)
-from data_prep.reading.construct import add_construct, declare_windows, name_sequences, read_construct
-from data_prep.reading.delimited import read_pieces, refuse
+from data_prep.reading.columns import Columns, check_alike, find_columns, overlooked, require, split_pair
+from data_prep.reading.construct import check_origins, declare_windows, read_construct
+from data_prep.reading.delimited import refuse
+from data_prep.reading.duplicates import add_duplicates
+from data_prep.reading.formats import column_names
+from data_prep.reading.inputs import default_name, find_files
+from data_prep.reading.join import Join
 from data_prep.reading.labels import metrics_of
-from data_prep.reading.numbers import parse_number, read_input, read_numbers, read_weights
-
-SPECIAL = ("id", "group", "fold", "usage")
+from data_prep.reading.missing import SkipMissing
+from data_prep.reading.moments import find_moments, subset_names
+from data_prep.reading.numbers import is_missing, read_input, read_numbers, read_weights, unit_of
+from data_prep.reading.rows import File, Piece, Table, check_usage
+from data_prep.reading.sequences import encode_rows
+from data_prep.reading.split import groups_of, split_rows
+from data_prep.reading.table_options import add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command-line options."""
-    add = parser.add_argument
-    add("file", type=Path, help="the table; TAB-separated where its name has .tsv or .txt")
-    add("--name", help="name of the challenge (default: of the file)")
-    add("--sequence", default="sequence", metavar="COLUMN|NAME=COLUMN,...",
-        help="column of sequences, or those of several sequences a row (default: %(default)s)")  # fmt: skip
-    add(
-        "--target",
-        action="append",
-        metavar="COLUMN",
-        help="column to predict, or its logarithm as 'log10(COLUMN+0.1)'; repeatable (default: expression)",
-    )
-    add("--unit", default="", help="unit of the targets")
-    for name in SPECIAL:
-        add(f"--{name}", metavar="COLUMN", help=f"column of {name}s (default: {name}, where there is one)")
-    add("--weight", metavar="COLUMN",
-        help="column of the weights that training rows have in the loss, on any scale")  # fmt: skip
-    add("--subset", metavar="COLUMN", help="column that names a subset of test rows to be scored by itself")
-    add("--input", action="append", default=[], metavar="NAME=COLUMN,...",
-        help="numeric columns, or logarithms of such, as an input of the model; repeatable")  # fmt: skip
-    add("--standardise", action="store_true",
-        help="inputs become z-scores by the training rows; an empty cell becomes 0, their mean")  # fmt: skip
-    add(
-        "--test",
-        metavar="COLUMN=VALUE,...",
-        help="rows with these values are for testing; their answers are private",
-    )
-    add(
-        "--where",
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="take these rows only, or with COLUMN!=VALUE all others; repeatable",
-    )
-    _add_declared(parser)
-
-
-def _add_declared(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that the challenge itself declares: construct, rules and source."""
-    add = parser.add_argument
-    add_construct(add)
-    add(
-        "--split-near-duplicates",
-        action="store_true",
-        help="near-duplicate sequences may be in different folds",
-    )
-    add("--rank-by", metavar="SCORE",
-        help="what the board ranks by (default: pearson; auroc where every target is 0 or 1)")  # fmt: skip
-    add("--tie-break", default="", metavar="SCORE", help="what orders submissions that are a tie")
-    add("--tie-bayes-factor", type=float, metavar="K",
-        help="a tie is a Bayes factor under K (default: a 95 %% interval that holds 0)")  # fmt: skip
-    add("--no-ensembles", action="store_true", help="the rules forbid ensembles")
-    for name in ("title", "source", "licence"):
-        add(f"--{name}", default="", help=f"{name} of the data")
+    add_options(parser)
 
 
 def prepare(options: argparse.Namespace) -> None:
     """Build the challenge that the command line asks for, and say what it holds."""
-    name = options.name or options.file.name.split(".")[0]
+    name = default_name(options)
     folder = options.output or Path("data") / name
-    pieces = read_pieces(options.file)
-    first = next(pieces)
-    columns = find_columns(list(first.columns), options)
-    wanted = dict(_pair(text, "--where") for text in options.where)
-    for column in wanted:
-        _require(column.removesuffix("!"), list(first.columns), "--where")
-    if options.standardise:
-        columns = columns._replace(moments=find_moments(options.file, columns, wanted))
-    subsets = subset_names(options.file, columns) if columns.subset else []
-    metrics = metrics_of(options.file, columns, wanted)
-    challenge = declare(name, columns, options, subsets, metrics)
-    with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
-        counts = write(writer, _chain(first, pieces), columns, wanted, options.file)
-        writer.declaration = declare_windows(writer)
+    with TemporaryDirectory(prefix="table-") as scratch, find_files(options, Path(scratch)) as files:
+        table = open_table(files, options, Path(scratch))
+        split_rows(table, declare(name, table.columns, options), options)
+        table.columns = table.columns._replace(moments=find_moments(table))
+        challenge = declare(name, table.columns, options)
+        challenge = add_scores(challenge, options, metrics_of(table), subset_names(table))
+        with create_challenge(folder, challenge, overwrite=options.overwrite) as writer:
+            counts = write(writer, table)
+            require_parts(counts, table, options)
+            check_origins(writer)
+            writer.declaration = declare_windows(writer)
+    for note in table.notes:
+        print(note)
     print(f"{folder}: {counts['train']:,} training rows, {counts['test']:,} test rows")
 
 
-def declare(
-    name: str,
-    columns: Columns,
-    options: argparse.Namespace,
-    subsets: Sequence[str],
-    metrics: Sequence[str],
+def open_table(files: list[File], options: argparse.Namespace, scratch: Path) -> Table:
+    """Match the options to the columns of the files, take the rows that are wanted and complete them."""
+    there = column_names(files[0].path)
+    columns = find_columns(there, options)
+    wanted = dict(split_pair(text, "--where") for text in options.where)
+    for file in files:
+        names = column_names(file.path)
+        check_alike(columns, there, names, file.path, train=file.usage != "private")
+        check_usage(columns, file)
+        for column in wanted:
+            require(column.removesuffix("!"), names, "--where")
+    for note in overlooked(there, columns):
+        print(note)
+    table = Table(files, columns, wanted)
+    if options.fasta:
+        column = next(iter(columns.sequences.values()))
+        table.steps.append(Join(options.fasta, column, scratch, skip=options.skip_missing))
+    if options.skip_missing:
+        table.steps.append(SkipMissing(columns))
+    add_duplicates(table, options.duplicate_ids)
+    return table
+
+
+def declare(name: str, columns: Columns, options: argparse.Namespace) -> Declaration:
+    """Return the declaration but for its scores."""
+    return Declaration(
+        name=name,
+        targets=tuple(
+            Target(each.name, options.unit or unit_of(each, columns.moments)) for each in columns.targets
+        ),
+        scores=(Score.of("pearson"),),
+        title=options.title,
+        source=options.source,
+        licence=options.licence,
+        sequences=read_construct(list(columns.sequences), options),
+        inputs={name: (len(members),) for name, members in columns.inputs.items()},
+        near_duplicates=not options.split_near_duplicates,
+        row_weights=columns.weight is not None,
+        tie_bayes_factor=options.tie_bayes_factor,
+        ensembles=not options.no_ensembles,
+    )
+
+
+def add_scores(
+    declaration: Declaration, options: argparse.Namespace, metrics: Sequence[str], subsets: Sequence[str]
 ) -> Declaration:
-    """Return the declaration: a score for each metric, and the first of them by subset."""
+    """Declare a score for each metric, and the first of them by subset; the one to rank by comes first."""
     scores = [Score.of(metric, unit=options.unit) for metric in metrics]
     scores += [Score.of(metrics[0], f"{metrics[0]}_{s}", subset=s) for s in subsets]
     names = [score.name for score in scores]
@@ -142,124 +135,81 @@ def declare(
     if rank_by not in names:
         raise one_of("score for --rank-by", rank_by, names)
     scores.sort(key=lambda score: score.name != rank_by)
-    return Declaration(
-        name=name,
-        targets=tuple(Target(target.name, options.unit or target.unit) for target in columns.targets),
+    return replace(
+        declaration,
         scores=tuple(scores),
-        title=options.title,
-        source=options.source,
-        licence=options.licence,
-        sequences=read_construct(list(columns.sequences), options),
-        inputs={name: (len(members),) for name, members in columns.inputs.items()},
         subsets=dict.fromkeys(subsets, "rows"),
-        near_duplicates=not options.split_near_duplicates,
-        row_weights=columns.weight is not None,
         tie_break=options.tie_break,
-        tie_bayes_factor=options.tie_bayes_factor,
-        ensembles=not options.no_ensembles,
     )
 
 
-def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
-    """Match the options to the columns of the table; InputError suggests the nearest for a wrong name."""
-    targets = tuple(map(parse_number, options.target or ["expression"]))
-    inputs = {
-        name: tuple(map(parse_number, text.split(",")))
-        for name, text in (_pair(each, "--input") for each in options.input)
-    }
-    for name in inputs:
-        if not name.isidentifier() or name == "sequence":
-            raise InputError(f"--input {name}: wanted the name of an argument of forward, such as half_life")
-    weight = parse_number(options.weight) if options.weight else None
-    members = [*targets, *(number for each in inputs.values() for number in each), weight]
-    sequences = name_sequences(options.sequence)
-    for column in (*sequences.values(), *(number.column for number in members if number)):
-        _require(column, there, "the table")
-    special: dict[str, Any] = {}
-    for name in (*SPECIAL, "subset"):
-        column = getattr(options, name)
-        if column is not None:
-            _require(column, there, f"--{name}")
-        special[name] = column or (name if name in there and name in SPECIAL else None)
-    test = None
-    if options.test:
-        column, values = _pair(options.test, "--test")
-        _require(column, there, "--test")
-        if special["usage"]:
-            raise InputError(f"--test {options.test}: the column {special['usage']!r} says that already")
-        test = (column, frozenset(values.split(",")))
-    return Columns(sequences, targets, inputs=inputs, weight=weight, test=test, **special)
-
-
-def _require(column: str, there: list[str], where: str) -> None:
-    if column not in there:
-        near = get_close_matches(column, there, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"{where}: there is no column {column!r}{hint} The columns are: {', '.join(there)}")
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"{option} {text}: wanted NAME=VALUE")
-    return name, value
-
-
-def _chain(first: pd.DataFrame, rest: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    yield first
-    yield from rest
-
-
-def write(
-    writer: ChallengeWriter,
-    pieces: Iterator[pd.DataFrame],
-    columns: Columns,
-    wanted: dict[str, str],
-    path: Path,
-) -> dict[str, int]:
-    """Write the rows that are wanted; return how many are for training and for testing."""
+def write(writer: ChallengeWriter, table: Table) -> dict[str, int]:
+    """Write the rows; return how many are for training and for testing."""
     counts = {"train": 0, "test": 0}
     answers, subsets = [], []
-    for piece in pieces:
-        piece = choose_rows(piece, wanted)
-        if piece.empty:
-            continue
-        usage = usage_of(piece, columns, path)
-        test = usage != "train"
-        for part, rows in (("train", piece[~test]), ("test", piece[test])):
-            if len(rows):
-                _append(writer, part, rows, columns, path)
-                counts[part] += len(rows)
-        if test.any():
-            answers.append(answers_of(piece[test], usage[test], columns, path))
-            if columns.subset:
-                subsets.append(subset_rows(piece[test], columns))
-    if not counts["train"]:
-        raise InputError(f"{path}: no row is for training; check --where and the usage column")
+    for piece in table.pieces():
+        train, test = piece.take(piece.usage == "train"), piece.take(piece.usage != "train")
+        for part, some in (("train", train), ("test", test)):
+            if len(some.rows):
+                append(writer, part, some, table.columns)
+                counts[part] += len(some.rows)
+        if len(test.rows):
+            answers.append(answers_of(test, table.columns))
+            subsets.append(subset_rows(test, table.columns))
     if answers:
         writer.write_answers(pd.concat(answers))
         writer.write_subsets(pd.concat([pd.DataFrame(columns=["subset", "id", "reference"]), *subsets]))
     return counts
 
 
-def _append(writer: ChallengeWriter, part: str, rows: pd.DataFrame, columns: Columns, path: Path) -> None:
-    tokens, lengths = {}, {}
-    for name, column in columns.sequences.items():
-        where = str(path) if len(columns.sequences) == 1 else f"{path}, {column}"
-        tokens[name], lengths[name] = encode(rows[column].to_list(), name=where, lines=rows.index)
+def require_parts(counts: dict[str, int], table: Table, options: argparse.Namespace) -> None:
+    """Raise InputError where there are no training rows, or no test rows although some were asked for."""
+    if not counts["train"]:
+        raise InputError(f"{table.where}: no row is for training; check --where and the usage column")
+    if options.test and not counts["test"]:
+        raise InputError(f"--test {options.test}: no row of {table.where} has such a value; wanted test rows")
+
+
+def append(writer: ChallengeWriter, part: str, piece: Piece, columns: Columns) -> None:
+    """Append rows to a part; the answers of test rows are written elsewhere."""
+    rows, path, moments = piece.rows, piece.path, columns.moments or {}
+    tokens, lengths = encode_rows(piece, columns)
     inputs = {
-        name: np.stack([read_input(rows, number, columns.moments, path) for number in members], axis=1)
+        name: np.stack([read_input(rows, number, moments, path) for number in members], axis=1)
         for name, members in columns.inputs.items()
     }
-    carried = {"id": ids_of(rows, columns)}
-    for name in ("group", "fold"):
-        column = getattr(columns, name)
-        if column is not None and part == "train":
-            refuse(rows[column] == "", rows[column], path, f"a {name} for every training row")
-            carried[name] = rows[column].to_list()
+    carried = {"id": piece.ids.to_list()}
     if part == "test":
         writer.test.append(tokens, lengths, inputs=inputs, rows=carried)
         return
-    target = np.stack([read_numbers(rows, number, path) for number in columns.targets], axis=1)
+    if columns.group is not None:
+        carried["group"] = groups_of(piece, columns.group)
+    if columns.fold is not None:
+        fold = rows[columns.fold]
+        refuse(fold == "", fold, path, "a fold for every training row")
+        carried["fold"] = fold.to_list()
+    for each in columns.targets:
+        missing = is_missing(rows[each.column])
+        refuse(missing, rows[each.column], path, "a finite number; to leave out such rows: --skip-missing")
+    target = np.stack([read_numbers(rows, each, path, moments=moments) for each in columns.targets], axis=1)
     weight = read_weights(rows, columns.weight, path) if columns.weight else None
     writer.train.append(tokens, lengths, target=target, weight=weight, inputs=inputs, rows=carried)
+
+
+def answers_of(piece: Piece, columns: Columns) -> pd.DataFrame:
+    """Return the answers of test rows; a row without a group is one of its own."""
+    values = {
+        each.name: read_numbers(piece.rows, each, piece.path, missing=True, moments=columns.moments)
+        for each in columns.targets
+    }
+    frame = pd.DataFrame({"id": piece.ids.to_list(), **values, "usage": piece.usage.to_list()})
+    if columns.group is not None:
+        frame["group"] = groups_of(piece, columns.group)
+    return frame
+
+
+def subset_rows(piece: Piece, columns: Columns) -> pd.DataFrame:
+    """Return which of these test rows is in which subset."""
+    names = piece.rows[columns.subset].to_list() if columns.subset else ""
+    frame = pd.DataFrame({"subset": names, "id": piece.ids.to_list(), "reference": ""})
+    return frame[frame.subset != ""]

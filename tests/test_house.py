@@ -30,7 +30,7 @@ KNOWING = {REPOSITORY / "competition" / name for name in ("judging/answers.py", 
 # What a preparer needs of the harness: to build a challenge, and to say how well one could do on it.
 FOR_PREPARERS = {
     *(f"competition.data.{name}" for name in ("arrays", "declaration", "writer", "hashing", "store_writer")),
-    "competition.data.tokens",
+    *(f"competition.data.{name}" for name in ("folds", "homology", "store", "tokens")),
     *(f"competition.base.{name}" for name in ("errors", "files", "parser", "toml", "typed")),
     "competition.metrics.pearson", "competition.metrics.registry", "competition.metrics.spearman",
 }  # fmt: skip

@@ -1,16 +1,15 @@
-"""Which column of a table is what, and what the rows say in them."""
+"""Which column of a table is what: the command line's options, matched to the columns that are there."""
 
+import argparse
+from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import pandas as pd
+from typing import Any, NamedTuple
 
 from competition.base.errors import InputError
-from data_prep.reading.delimited import FIRST_LINE, read_pieces, refuse
-from data_prep.reading.numbers import Moments, Number, read_numbers
+from data_prep.reading.construct import name_sequences
+from data_prep.reading.numbers import Moments, Number, parse_number
 
-USAGES = ("train", "public", "private")
+SPECIAL = ("id", "group", "fold", "usage")
 
 
 class Columns(NamedTuple):
@@ -26,81 +25,117 @@ class Columns(NamedTuple):
     inputs: dict[str, tuple[Number, ...]]
     weight: Number | None = None
     test: tuple[str, frozenset[str]] | None = None  # a column, and its values in test rows
-    moments: Moments | None = None  # of the inputs that become z-scores
+    moments: Moments | None = None  # of what becomes a z-score
+    joined: bool = False  # the sequences come from elsewhere, by the id of the row
+
+    @property
+    def numbers(self) -> list[Number]:
+        """The numeric columns: targets, inputs and weight."""
+        inputs = [number for members in self.inputs.values() for number in members]
+        return [*self.targets, *inputs, *([self.weight] if self.weight else [])]
+
+    def needed(self, *, train: bool) -> list[str]:
+        """Return the columns that the rows of a file must have, or those of a file of test rows."""
+        names = [] if self.joined else list(self.sequences.values())
+        names += [number.column for number in self.numbers]
+        names += [name for name in (self.id, self.group, self.usage, self.subset, self.fold) if name]
+        names += [self.test[0]] if self.test else []
+        of_training = () if train else (self.fold, self.weight.column if self.weight else None)
+        return [name for name in names if name not in of_training]
 
 
-def choose_rows(piece: pd.DataFrame, wanted: dict[str, str]) -> pd.DataFrame:
-    """Return the rows with these values; "column!" wants all others."""
-    for column, value in wanted.items():
-        name = column.removesuffix("!")
-        piece = piece[(piece[name] == value) == (name == column)]
-    return piece
+def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
+    """Match the options to the columns of the table; InputError suggests the nearest for a wrong name."""
+    targets = tuple(parse_number(text, there) for text in options.target or ["expression"])
+    inputs = dict(_input(text, there, standardise=options.standardise) for text in options.input)
+    weight = parse_number(options.weight, there) if options.weight else None
+    if weight is not None and weight.scaled:
+        raise InputError(f"--weight {options.weight}: z-scores are below 0 in some rows; wanted weights")
+    sequences, special = name_sequences(options.sequence), _special(there, options)
+    joined = options.fasta is not None
+    found = Columns(sequences, targets, inputs=inputs, weight=weight, joined=joined, **special)
+    for column in found.needed(train=True):
+        require(column, there, "the table")
+    if joined:
+        _check_joined(found, there)
+    return found._replace(test=_test_values(there, options, found.usage))
 
 
-def usage_of(piece: pd.DataFrame, columns: Columns, path: Path) -> pd.Series:
-    """Return whether each row is for training, or a test row with a public or a private answer."""
-    if columns.test is not None:
-        column, values = columns.test
-        return piece[column].isin(values).map({True: "private", False: "train"})
-    if columns.usage is None:
-        return pd.Series("train", index=piece.index)
-    usage = piece[columns.usage].str.strip().str.lower()
-    refuse(~usage.isin(USAGES), piece[columns.usage], path, ", ".join(USAGES))
-    return usage
-
-
-def ids_of(rows: pd.DataFrame, columns: Columns) -> list[str]:
-    """Return the ids; without a column of them, rows are numbered from 0."""
-    return rows[columns.id].to_list() if columns.id else [str(line - FIRST_LINE) for line in rows.index]
-
-
-def find_moments(path: Path, columns: Columns, wanted: dict[str, str]) -> Moments:
-    """Return mean and deviation of every input column over the training rows that have a value."""
-    numbers = [number for members in columns.inputs.values() for number in members]
-    sums = {number: np.zeros(3) for number in numbers}  # count, sum, sum of squares
-    for piece in read_pieces(path):
-        piece = choose_rows(piece, wanted)
-        piece = piece[usage_of(piece, columns, path) == "train"]
-        for number in numbers:
-            values = read_numbers(piece, number, path, missing=True)
-            values = values[~np.isnan(values)]
-            sums[number] += (len(values), values.sum(), (values**2).sum())
-    moments: Moments = {}
-    for number, (count, total, square) in sums.items():
-        mean = total / max(count, 1)
-        deviation = np.sqrt(max(square / max(count, 1) - mean**2, 0))
-        if deviation < 1e-9 * max(abs(mean), 1):
-            raise InputError(
-                f"{path}: {number.column} is the same in all training rows; wanted an input that varies"
-            )
-        moments[number] = (mean, deviation)
-    return moments
-
-
-def subset_names(path: Path, columns: Columns) -> list[str]:
-    """Return the subsets of the test rows."""
-    names: set[str] = set()
-    for piece in read_pieces(path):
-        names |= set(piece[columns.subset][usage_of(piece, columns, path) != "train"]) - {""}
-    if "all" in names:
-        raise InputError(f"{path}: a subset is called 'all', which stands for all rows; wanted another name")
-    return sorted(names)
-
-
-def answers_of(rows: pd.DataFrame, usage: pd.Series, columns: Columns, path: Path) -> pd.DataFrame:
-    """Return the answers of test rows; a row without a group is one of its own."""
-    values = {number.name: read_numbers(rows, number, path, missing=True) for number in columns.targets}
-    frame = pd.DataFrame({"id": ids_of(rows, columns), **values, "usage": usage.to_list()})
-    if columns.group is not None:
-        frame["group"] = np.where(
-            rows[columns.group] != "", rows[columns.group], "row " + frame["id"].to_numpy()
+def _check_joined(columns: Columns, there: list[str]) -> None:
+    """Raise InputError where rows cannot get their sequence by their id, or have one already."""
+    [sequence, *others] = columns.sequences.values()
+    if columns.id is None:
+        raise InputError("--fasta joins sequences by id, and there is no column 'id'; wanted --id COLUMN")
+    if others or sequence in there:
+        raise InputError(
+            f"--fasta: the rows have a column {sequence!r} of sequences; wanted one or the other"
         )
-    return frame
 
 
-def subset_rows(rows: pd.DataFrame, columns: Columns) -> pd.DataFrame:
-    """Return which of these test rows is in which subset."""
-    frame = pd.DataFrame(
-        {"subset": rows[columns.subset].to_list(), "id": ids_of(rows, columns), "reference": ""}
-    )
-    return frame[frame.subset != ""]
+def _input(text: str, there: list[str], *, standardise: bool) -> tuple[str, tuple[Number, ...]]:
+    """Read NAME=COLUMN,... of an input."""
+    name, members = split_pair(text, "--input")
+    if not name.isidentifier() or name == "sequence":
+        raise InputError(f"--input {name}: wanted the name of an argument of forward, such as half_life")
+    numbers = [parse_number(each, there) for each in members.split(",")]
+    return name, tuple(number._replace(scaled=number.scaled or standardise) for number in numbers)
+
+
+def _special(there: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """Return the columns of ids, groups, folds, usages and subsets; None for those that are not there."""
+    special: dict[str, Any] = {}
+    for name in (*SPECIAL, "subset"):
+        column = getattr(options, name)
+        if column is not None:
+            require(column, there, f"--{name}")
+        special[name] = column or (name if name in there and name in SPECIAL else None)
+    return special
+
+
+def overlooked(there: list[str], columns: Columns) -> list[str]:
+    """Return a line for each column whose name is that of a special one but for its case."""
+    chosen = [getattr(columns, name) for name in SPECIAL]
+    return [
+        f"note: the column {column!r} is not used; to use it: --{column.lower()} {column}"
+        for column in there
+        if column not in SPECIAL and column.lower() in SPECIAL and column not in chosen
+    ]
+
+
+def _test_values(
+    there: list[str], options: argparse.Namespace, usage: str | None
+) -> tuple[str, frozenset[str]] | None:
+    """Read --test COLUMN=VALUE,...: a column, and its values in test rows."""
+    if not options.test:
+        return None
+    column, values = split_pair(options.test, "--test")
+    require(column, there, "--test")
+    if usage:
+        raise InputError(f"--test {options.test}: the column {usage!r} says that already")
+    return column, frozenset(values.split(","))
+
+
+def check_alike(columns: Columns, there: list[str], other: list[str], path: Path, *, train: bool) -> None:
+    """Raise InputError where a further file has not the columns that the first has, of those that count."""
+    for column in columns.needed(train=train):
+        require(column, other, str(path))
+    for column in SPECIAL:
+        if column in other and column not in there:
+            raise InputError(f"{path} has a column {column!r}, the first file has none; wanted them alike")
+
+
+def require(column: str, there: list[str], where: str) -> None:
+    """Raise InputError where there is no such column, with the nearest, whatever its case."""
+    if column not in there:
+        by_case = {name.lower(): name for name in there}
+        near = get_close_matches(column.lower(), by_case, n=1)
+        hint = f"; did you mean {by_case[near[0]]!r}?" if near else ""
+        raise InputError(f"{where}: there is no column {column!r}{hint} The columns are: {', '.join(there)}")
+
+
+def split_pair(text: str, option: str) -> tuple[str, str]:
+    """Split NAME=VALUE of an option."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"{option} {text}: wanted NAME=VALUE")
+    return name, value

@@ -5,8 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, InputSequence
+from competition.data.tokens import TRANSLATE, check_letters
 from competition.data.writer import ChallengeWriter
 
 A_WINDOW = re.compile(r"\s*([+-]?\d+)\s*:\s*([+-]?\d+)\s*")
@@ -45,8 +48,8 @@ def read_construct(names: Sequence[str], options: Any) -> tuple[InputSequence, .
         InputSequence(
             name,
             _whole(origin.get(name, "0")),
-            left.get(name, ""),
-            right.get(name, ""),
+            _bases(left.get(name, ""), "--left-flank"),
+            _bases(right.get(name, ""), "--right-flank"),
             _window(window[name]) if name in window else None,
         )
         for name in names
@@ -59,6 +62,17 @@ def declare_windows(writer: ChallengeWriter) -> Declaration:
     if len(declared.sequences) == 1:
         return declared
     return replace(declared, sequences=tuple(_whole_window(writer, each) for each in declared.sequences))
+
+
+def check_origins(writer: ChallengeWriter) -> None:
+    """Raise InputError for an origin beyond every sequence: no window counted from there has a base."""
+    for declared in writer.declaration.sequences:
+        longest = max(part.sequences[declared.name].width for part in writer.parts)
+        if not -longest <= declared.origin <= longest:
+            raise InputError(
+                f"--origin {declared.name}={declared.origin}: the longest {declared.name} has {longest:,} "
+                f"bases; wanted an origin from 0 to {longest}"
+            )
 
 
 def _whole_window(writer: ChallengeWriter, declared: InputSequence) -> InputSequence:
@@ -87,6 +101,14 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise InputError(f"--origin {text}: wanted a whole number") from None
+
+
+def _bases(text: str, option: str) -> str:
+    """Return a flank; InputError where it is not DNA."""
+    tokens = np.frombuffer(text.encode("latin-1", "replace").translate(TRANSLATE), dtype=np.uint8)
+    if len(tokens):
+        check_letters(tokens, lambda at: f"{option} {text} has {text[at]!r} at position {at}")
+    return text
 
 
 def _window(text: str) -> tuple[int, int]:

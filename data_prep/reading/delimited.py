@@ -13,6 +13,7 @@ from competition.base.errors import InputError
 from data_prep.reading.files import RawFile, exists, open_bytes
 
 CHUNK_ROWS = 50_000
+SNIFFED_BYTES = 1 << 16
 FIRST_LINE = 2  # of the rows below a header
 
 
@@ -25,8 +26,7 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
     """Yield the table piece by piece with every cell as text; InputError where it is no table."""
     if not exists(path):
         raise InputError(f"{path} does not exist; wanted a CSV or TSV file")
-    separator = "\t" if {".tsv", ".txt"} & set(path.suffixes) else ","
-    empty = True
+    separator, empty = find_separator(path), True
     with open_bytes(path) as file, warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
         try:
@@ -41,6 +41,20 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
             raise InputError(f"{path} is not a table: {str(error).strip()}") from None
     if empty:
         raise InputError(f"{path} has a header but no rows")
+
+
+def find_separator(path: Path) -> str:
+    """Return what separates cells: as the name says, unless the first lines say TAB, comma or semicolon."""
+    by_name = "\t" if {".tsv", ".txt"} & set(path.suffixes) else ","
+    with open_bytes(path) as file:
+        text = file.read(SNIFFED_BYTES)
+    lines = text.decode("utf-8-sig", "replace").splitlines(keepends=True)
+    whole = lines if len(text) < SNIFFED_BYTES else lines[:-1] or lines
+    for separator in (by_name, "\t", ",", ";"):
+        widths = {len(row) for row in csv.reader(whole, delimiter=separator) if row}
+        if len(widths) == 1 and widths != {1}:
+            return separator
+    return by_name
 
 
 def _parse(file: RawFile, separator: str, path: Path) -> Iterator[pd.DataFrame]:
@@ -63,7 +77,8 @@ def _long_line(path: Path, separator: str) -> str:
         reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), delimiter=separator)
         width = len(next(reader))
         row = next(row for row in reader if len(row) > width)
-        return f"line {reader.line_num} has {len(row)} columns; wanted the header's {width}"
+        hint = ", and quotes around a cell that holds a comma" if separator == "," else ""
+    return f"line {reader.line_num} has {len(row)} columns; wanted the header's {width}{hint}"
 
 
 def require_columns(wanted: Iterable[str], there: Iterable[object], path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from competition.base.errors import InputError
 from competition.data.tokens import ILLEGAL, N
+from data_prep.reading.extras import import_extra
 from data_prep.standards.mrna_features import FEATURES, LENGTH
 
 BLOCK_ROWS = 256  # 20 MB of promoter as it is in the .h5 files
@@ -33,14 +34,7 @@ class Rows(NamedTuple):
 
 def import_h5py() -> ModuleType:
     """Import h5py, which not every user needs."""
-    try:
-        import h5py
-    except ImportError:
-        raise InputError(
-            "reading .h5 files needs h5py; run: pip install 'expression-competition[h5]'"
-        ) from None
-    module: ModuleType = h5py
-    return module
+    return import_extra("h5py", "h5", ".h5 files")
 
 
 def read_h5(h5py: ModuleType, path: Path) -> Iterator[Rows]:
