@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from competition.base.errors import end_process, exit_status
-from competition.base.files import require_writable
 from competition.base.names import require_name
 from competition.base.parser import make_parser, whole_number
 
@@ -48,15 +47,14 @@ def run(arguments: argparse.Namespace) -> None:
     # Imported here: torch takes seconds, and --help should not.
     from competition.board.submit import submit
     from competition.contract.checks import require_contract
-    from competition.data.challenge import require_varying_targets
     from competition.data.folds import fold_table
     from competition.data.leaks import leaks
-    from competition.judging.answers import has_answers, read_answers
     from competition.training import report
     from competition.training.cross_validation import cross_validate, rows_per_fold, write_oof
     from competition.training.job import Job
     from competition.training.origins import find_origins
     from competition.training.processes import make_accelerator, on_main
+    from competition.training.ready import require_ready
     from competition.training.record import finish
     from competition.training.runs import make_record, open_run
     from competition.training.solution import challenge_of, configure, load_solution
@@ -82,11 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
         solution, rows_per_fold(origins.count(len(opened.train)), folds.num_folds),
         settings=arguments.set, published=arguments.published, tuned_for=opened.declaration.name,
     )  # fmt: skip
-    require_writable(arguments.runs / opened.declaration.name / solution.name, "--runs")
-    require_writable(arguments.submissions / opened.declaration.name, "--submissions")
-    require_varying_targets(opened)
-    if has_answers(opened):
-        read_answers(opened)  # damaged ones are found before hours of training, not after
+    require_ready(opened, solution, arguments.runs, arguments.submissions)
     if not arguments.no_check:
         on_main(accelerator, lambda: require_contract(solution, opened, config, device=accelerator.device))
     transfer = plan_transfer(origins.pretrained, solution, config, opened)

@@ -10,7 +10,6 @@ any order, and must agree with that of the public leaderboard.
 """
 
 import argparse
-import json
 import math
 from pathlib import Path
 
@@ -23,13 +22,12 @@ from competition.data.declaration import Declaration, InputSequence, Score, Targ
 from competition.data.tokens import decode
 from competition.data.writer import ChallengeWriter, create_challenge
 from data_prep.reading.delimited import require_columns
-from data_prep.reading.files import RawFile, exists, open_bytes
+from data_prep.reading.files import RawFile, exists, open_bytes, read_json
+from data_prep.reading.plasmid import flanks
 from data_prep.reading.two_columns import read_two_columns
 from data_prep.standards.dream_subsets import SUBSETS, kinds, weights
-from data_prep.standards.yeast_construct import INSERT_BASES, LEFT_ADAPTER, RIGHT_ADAPTER, UNIT
+from data_prep.standards.yeast_construct import UNIT
 
-FLANK = 150  # plasmid bases kept on either side of the stored sequence
-INSERT_MARK = "N" * INSERT_BASES  # where the plasmid's sequence holds the insert
 FILE_STEMS = {"high": "high_exp", "low": "low_exp", "random": "all_random", "SNVs": "all_SNVs"}  # or its name
 WEIGHTS = weights(SUBSETS)
 TIE_BAYES_FACTOR = 3.0  # of the official ranking (Rafi et al., Nature Biotechnology 2024)
@@ -91,27 +89,6 @@ def declare(name: str, left: str, right: str) -> Declaration:
     )
 
 
-def flanks(path: Path) -> tuple[str, str]:
-    """Return the plasmid's bases on either side of the stored sequences, which bring their own adapters."""
-    with open_bytes(path) as file:
-        found = _load_json(file, path)
-    plasmid = found if isinstance(found, str) else ""
-    start = plasmid.find(INSERT_MARK)
-    if start < 0:
-        raise InputError(f"{path} holds no run of {len(INSERT_MARK)} N; wanted the plasmid, its insert as N")
-    stop = start + len(INSERT_MARK)
-    left, right = len(LEFT_ADAPTER), len(RIGHT_ADAPTER)
-    around = plasmid + plasmid  # it is circular
-    return around[start - left - FLANK : start - left], around[stop + right : stop + right + FLANK]
-
-
-def _load_json(file: RawFile, path: Path) -> object:
-    try:
-        return json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}; download it again") from None
-
-
 def write_train(writer: ChallengeWriter, path: Path) -> int:
     """Stream the training rows; return how many there are."""
     count = 0
@@ -156,8 +133,7 @@ def read_answers(folder: Path, sequences: list[str]) -> pd.DataFrame:
 
 def _read_public(path: Path, num_rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of the public leaderboard (M,) and their values (M,)."""
-    with open_bytes(path) as file:
-        found = _load_json(file, path)
+    found = read_json(path)
     if not fits(found, dict[str, float]) or not all(key.isdecimal() for key in found):
         raise InputError(f'{path} is not of the form {{"test row": value, ...}}; download it again')
     known = {int(key): value for key, value in found.items()}

@@ -56,20 +56,14 @@ def encode(
     Raises InputError with the row, the character and its position (both counted from 0), or with the line of
     a file where lines (N,) are given.
     """
-    lengths = np.fromiter(map(len, sequences), dtype=np.int32, count=len(sequences))
     if not len(sequences):
         raise InputError(f"{name}: there are no rows; wanted at least one")
+    lengths = np.fromiter(map(len, sequences), dtype=np.int32, count=len(sequences))
 
     def place(row: int) -> str:
         return f"{name}: row {row}" if lines is None else f"{name}: line {lines[row]}"
 
-    if lengths.min() == 0:
-        raise InputError(f"{place(int(lengths.argmin()))} has no sequence; wanted at least one letter")
-    for row in np.flatnonzero(lengths <= max(map(len, MISSING))):
-        if sequences[int(row)].upper() in MISSING:
-            raise InputError(
-                f"{place(int(row))} has {sequences[int(row)]!r} for a sequence; {MISSING_WANTED}"
-            )
+    _require_sequences(sequences, lengths, place)
     joined = "".join(sequences).encode("latin-1", errors="replace")
     flat = np.frombuffer(joined.translate(TRANSLATE), dtype=np.uint8)
 
@@ -82,6 +76,15 @@ def encode(
     tokens = np.full((len(sequences), lengths.max()), PAD, dtype=np.uint8)
     tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = flat
     return tokens, lengths
+
+
+def _require_sequences(sequences: Sequence[str], lengths: np.ndarray, place: Callable[[int], str]) -> None:
+    """Raise InputError where a sequence is empty, or a word for a missing value."""
+    if lengths.min() == 0:
+        raise InputError(f"{place(int(lengths.argmin()))} has no sequence; wanted at least one letter")
+    for row in map(int, np.flatnonzero(lengths <= max(map(len, MISSING)))):
+        if sequences[row].upper() in MISSING:
+            raise InputError(f"{place(row)} has {sequences[row]!r} for a sequence; {MISSING_WANTED}")
 
 
 def refuse_missing(tokens: np.ndarray, lengths: np.ndarray, place: Callable[[int], str]) -> None:

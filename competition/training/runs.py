@@ -60,17 +60,9 @@ def open_run(
 
 
 def make_record(
-    solution: Solution,
-    opened: Challenge,
-    config: Any,
-    accelerator: Accelerator,
-    *,
-    folds: FoldTable,
-    seed: int,
-    warnings: list[str],
-    origins: Origins,
-    ignore_folds: bool,
-) -> RunRecord:
+    solution: Solution, opened: Challenge, config: Any, accelerator: Accelerator, *,
+    folds: FoldTable, seed: int, warnings: list[str], origins: Origins, ignore_folds: bool,
+) -> RunRecord:  # fmt: skip
     """Return what a run is begun with."""
     return RunRecord(
         challenge=opened.declaration.name,
@@ -78,7 +70,7 @@ def make_record(
         solution=solution.name,
         source_digest=solution.digest,
         config=asdict(config),
-        window={name: list(each) for name, each in windows_of(Recipe.of(config), opened.declaration).items()},
+        window=_windows(config, opened),
         seed=seed,
         num_folds=folds.num_folds,
         fold_digest=folds.digest,
@@ -92,6 +84,11 @@ def make_record(
         warnings=warnings,
         **origins.record,
     )
+
+
+def _windows(config: Any, opened: Challenge) -> dict[str, list[int]]:
+    windows = windows_of(Recipe.of(config), opened.declaration)
+    return {name: list(window) for name, window in windows.items()}
 
 
 def start(parent: Path, record: RunRecord, solution: Solution, run_id: str | None) -> Path:

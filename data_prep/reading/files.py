@@ -1,5 +1,6 @@
 """Open raw files, gzipped or not."""
 
+import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,3 +43,12 @@ def _open(path: Path) -> RawFile:
 def exists(path: Path) -> bool:
     """Say whether there is such a file, plain or with .gz added to its name."""
     return path.exists() or (path.name != "" and path.with_name(path.name + ".gz").exists())
+
+
+def read_json(path: Path) -> object:
+    """Return what a JSON file holds."""
+    with open_bytes(path) as file:
+        try:
+            return json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path} cannot be read as JSON: {error}; download it again") from None
