@@ -258,6 +258,7 @@ def test_sequences_of_a_fasta_file_are_joined_by_id(tmp_path, capsys):
     [
         ({"expression": "1,5"}, (), "'1,5'; wanted a decimal point, such as 1.5, not a comma"),
         ({"EXPR": 1}, ("--target", "expr"), "did you mean 'EXPR'?"),
+        ({}, ("--target", "EXPRESSION"), "did you mean 'expression'?"),
         ({}, ("--target", "log2(exp)"), "there is no column 'exp'"),
         ({}, ("--target", "log2(expression+1.2.3)"), "wanted a number"),
         ({"y": -1}, ("--target", "log1p(y)"), "wanted more, for log1p(y)"),
@@ -293,6 +294,7 @@ def awkward() -> pd.DataFrame:
     table = families(20).astype({"id": str}).assign(gc=np.arange(60), active=np.arange(60) % 3 == 0)
     table["lab"] = pd.Categorical(np.array(["a", "b", "c"])[np.arange(60) % 3])
     table["usage"] = np.where(np.arange(60) % 4 == 0, "private", "train")
+    table["batch"] = pd.array([1, 2, None] * 20, dtype="Int64")
     table.loc[8, "expression"] = np.nan
     return table
 
@@ -300,7 +302,7 @@ def awkward() -> pd.DataFrame:
 def check_same_as_csv(folder: Path, file: Path, table: pd.DataFrame) -> None:
     """Check that a file makes the same challenge as its table does as CSV."""
     text = write(folder / "t.csv", table.assign(active=table["active"].astype(int)))
-    asked = ("--name", "t", "--input", "x=gc,active", "--where", "lab!=c", "--output")
+    asked = ("--name", "t", "--input", "x=gc,active", "--where", "lab!=b", "--where", "batch=1", "--output")
     assert prepare(text, *asked, folder / "c") == 0
     assert prepare(file, *asked, folder / "d") == 0
     assert open_challenge(folder / "c").digest == open_challenge(folder / "d").digest
@@ -309,9 +311,11 @@ def check_same_as_csv(folder: Path, file: Path, table: pd.DataFrame) -> None:
 
 
 def test_a_parquet_file_is_read_as_the_csv_of_its_rows(tmp_path, monkeypatch):
-    pytest.importorskip("pyarrow")
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr("data_prep.reading.formats.CHUNK_ROWS", 7)
-    awkward().to_parquet(tmp_path / "t.parquet")
+    bare = arrow.Table.from_pandas(awkward()).replace_schema_metadata(None)  # as other software writes it
+    parquet.write_table(bare, tmp_path / "t.parquet")
     check_same_as_csv(tmp_path, tmp_path / "t.parquet", awkward())
 
 
@@ -340,6 +344,8 @@ def write_anndata(path: Path, table: pd.DataFrame, layout: str) -> None:
         file[rows]["active"] = table["active"].to_numpy()
         file[rows]["lab/categories"] = np.array(["a", "b", "c"], dtype=object)
         file[rows]["lab/codes"] = table["lab"].cat.codes.to_numpy()
+        file[rows]["batch/values"] = table["batch"].fillna(0).to_numpy(int)
+        file[rows]["batch/mask"] = table["batch"].isna().to_numpy()
         kind = layout.partition("_")[0]
         if kind == "dense":
             file["X"] = values
@@ -363,7 +369,7 @@ def test_datasets_of_an_hdf5_file_are_columns(tmp_path):
     table = awkward()
     with h5py.File(tmp_path / "t.h5", "w") as file:
         for name in table:
-            values = table[name].to_numpy()
+            values = table.astype({"batch": str})[name].to_numpy()
             file[name] = values if values.dtype.kind in "fib" else values.astype("S")
     check_same_as_csv(tmp_path, tmp_path / "t.h5", table)
 
