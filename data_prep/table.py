@@ -39,7 +39,7 @@ import pandas as pd
 from competition.base.errors import InputError, one_of
 from competition.data.declaration import Declaration, Score, Target
 from competition.data.writer import ChallengeWriter, create_challenge
-from data_prep.reading.columns import Columns, check_alike, find_columns, overlooked, require, split_pair
+from data_prep.reading.columns import Columns, find_columns, overlooked, split_pair
 from data_prep.reading.construct import check_origins, declare_windows, read_construct
 from data_prep.reading.delimited import refuse
 from data_prep.reading.duplicates import add_duplicates
@@ -50,7 +50,7 @@ from data_prep.reading.labels import metrics_of
 from data_prep.reading.missing import SkipMissing
 from data_prep.reading.moments import find_moments, subset_names
 from data_prep.reading.numbers import is_missing, read_input, read_numbers, read_weights, unit_of
-from data_prep.reading.rows import File, Piece, Table, check_usage
+from data_prep.reading.rows import File, Piece, Table, check_file
 from data_prep.reading.sequences import encode_rows
 from data_prep.reading.split import groups_of, split_rows
 from data_prep.reading.table_options import add_options
@@ -83,15 +83,12 @@ def prepare(options: argparse.Namespace) -> None:
 
 def open_table(files: list[File], options: argparse.Namespace, scratch: Path) -> Table:
     """Match the options to the columns of the files, take the rows that are wanted and complete them."""
-    there = column_names(files[0].path)
+    names = {file: column_names(file.path) for file in files}
+    there = list(dict.fromkeys(name for each in names.values() for name in each))
     columns = find_columns(there, options)
     wanted = dict(split_pair(text, "--where") for text in options.where)
     for file in files:
-        names = column_names(file.path)
-        check_alike(columns, there, names, file.path, train=file.usage != "private")
-        check_usage(columns, file)
-        for column in wanted:
-            require(column.removesuffix("!"), names, "--where")
+        check_file(file, names[file], columns, wanted)
     for note in overlooked(there, columns):
         print(note)
     table = Table(files, columns, wanted)

@@ -2,7 +2,6 @@
 
 import argparse
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from competition.base.errors import InputError
@@ -34,14 +33,15 @@ class Columns(NamedTuple):
         inputs = [number for members in self.inputs.values() for number in members]
         return [*self.targets, *inputs, *([self.weight] if self.weight else [])]
 
-    def needed(self, *, train: bool) -> list[str]:
-        """Return the columns that the rows of a file must have, or those of a file of test rows."""
+    def needed(self, usage: str = "") -> list[str]:
+        """Return the columns of a file whose rows are all for train or private, or for what a column says."""
         names = [] if self.joined else list(self.sequences.values())
         names += [number.column for number in self.numbers]
         names += [name for name in (self.id, self.group, self.usage, self.subset, self.fold) if name]
         names += [self.test[0]] if self.test else []
-        of_training = () if train else (self.fold, self.weight.column if self.weight else None)
-        return [name for name in names if name not in of_training]
+        weight = self.weight.column if self.weight else None
+        without = {"": (), "train": (self.usage, self.subset), "private": (self.usage, self.fold, weight)}
+        return [name for name in names if name not in without[usage]]
 
 
 def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
@@ -54,7 +54,7 @@ def find_columns(there: list[str], options: argparse.Namespace) -> Columns:
     sequences, special = name_sequences(options.sequence), _special(there, options)
     joined = options.fasta is not None
     found = Columns(sequences, targets, inputs=inputs, weight=weight, joined=joined, **special)
-    for column in found.needed(train=True):
+    for column in found.needed():
         require(column, there, "the table")
     if joined:
         _check_joined(found, there)
@@ -113,15 +113,6 @@ def _test_values(
     if usage:
         raise InputError(f"--test {options.test}: the column {usage!r} says that already")
     return column, frozenset(values.split(","))
-
-
-def check_alike(columns: Columns, there: list[str], other: list[str], path: Path, *, train: bool) -> None:
-    """Raise InputError where a further file has not the columns that the first has, of those that count."""
-    for column in columns.needed(train=train):
-        require(column, other, str(path))
-    for column in SPECIAL:
-        if column in other and column not in there:
-            raise InputError(f"{path} has a column {column!r}, the first file has none; wanted them alike")
 
 
 def require(column: str, there: list[str], where: str) -> None:

@@ -3,7 +3,9 @@
 The format is told by how a file begins, not by its name.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from zipfile import BadZipFile
@@ -42,21 +44,28 @@ class Parquet:
     """Parquet, by pyarrow."""
 
     def names(self, path: Path) -> list[str]:
-        return [str(name) for name in self._open(path).schema_arrow.names]
+        with self._open(path) as file:
+            return [str(name) for name in file.schema_arrow.names]
 
     def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         first = FIRST_LINE
-        for batch in self._open(path).iter_batches(batch_size=CHUNK_ROWS, columns=list(columns)):
-            frame = batch.to_pandas(integer_object_nulls=True)
+        for frame in self._frames(path, columns):
             text = {str(name): as_text(frame[name]) for name in frame.columns}
             yield pd.DataFrame(text).set_axis(range(first, first + len(frame)))
             first += len(frame)
 
-    def _open(self, path: Path) -> Any:
+    def _frames(self, path: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+        with self._open(path) as file:
+            for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=list(columns)):
+                yield batch.to_pandas(integer_object_nulls=True)
+
+    @contextmanager
+    def _open(self, path: Path) -> Iterator[Any]:
         arrow = import_extra("pyarrow", "parquet", "parquet files")
         parquet = import_extra("pyarrow.parquet", "parquet", "parquet files")
         try:
-            return parquet.ParquetFile(path)
+            with parquet.ParquetFile(path) as file:
+                yield file
         except (arrow.ArrowException, OSError) as error:
             raise InputError(f"{path} cannot be read as parquet: {error}") from None
 
@@ -131,7 +140,11 @@ def format_of(path: Path) -> Format:
 
 def column_names(path: Path) -> list[str]:
     """Return the names of a table's columns."""
-    return format_of(path).names(path)
+    names = format_of(path).names(path)
+    name, count = Counter(filter(None, names)).most_common(1)[0] if any(names) else ("", 1)
+    if count > 1:
+        raise InputError(f"{path} has {count} columns called {name!r}; wanted different names")
+    return names
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:

@@ -33,7 +33,8 @@ def subset_names(table: Table) -> list[str]:
     """Return the subsets of the test rows."""
     names: set[str] = set()
     for piece in table.pieces() if table.columns.subset else ():
-        names |= set(piece.rows[table.columns.subset][piece.usage != "train"]) - {""}
+        tested = piece.take(piece.usage != "train")
+        names |= set(tested.rows[table.columns.subset]) - {""} if len(tested.rows) else set()
     if "all" in names:
         raise InputError(
             f"{table.where}: a subset is called 'all', which stands for all rows; wanted another name"

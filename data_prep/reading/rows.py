@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from data_prep.reading.columns import Columns
+from data_prep.reading.columns import Columns, require
 from data_prep.reading.delimited import FIRST_LINE, refuse
 from data_prep.reading.formats import read_columns
 
@@ -77,7 +77,7 @@ class Table:
         column, first = self.columns.id, 0
         for file in self.files:
             count = 0
-            needed = [*self.columns.needed(train=file.usage != "private"), *self._chosen]
+            needed = [*self.columns.needed(file.usage), *self._chosen]
             for piece in read_columns(file.path, needed):
                 count += len(piece)
                 rows = choose_rows(piece, self.wanted)
@@ -99,13 +99,18 @@ def usage_of(rows: pd.DataFrame, columns: Columns, file: File) -> pd.Series:
     return usage
 
 
-def check_usage(columns: Columns, file: File) -> None:
-    """Raise InputError where an option and a column both say what the rows of a file are for."""
-    said = columns.usage or (columns.test and columns.test[0])
+def check_file(file: File, there: list[str], columns: Columns, wanted: Iterable[str]) -> None:
+    """Raise InputError where a file lacks a column, or has one that says what its option says already."""
+    for column in columns.needed(file.usage):
+        require(column, there, str(file.path))
+    for column in wanted:
+        require(column.removesuffix("!"), there, "--where")
+    said = {columns.usage, columns.test[0] if columns.test else None} & set(there)
     if file.usage and said:
         option = "--train" if file.usage == "train" else "--test"
+        column = said.pop()
         raise InputError(
-            f"{option} {file.path}: its column {said!r} says that already; give the file without {option}"
+            f"{option} {file.path}: its column {column!r} says that already; give the file without {option}"
         )
 
 

@@ -14,7 +14,7 @@ Add = Callable[..., Any]
 def add_rows(add: Add) -> None:
     """Declare which rows are read, and which column says what of a row."""
     add("file", nargs="*", default=[], type=Path,
-        help="tables: CSV, TSV, parquet, .xlsx, .h5ad or HDF5; - is standard input")  # fmt: skip
+        help="tables: CSV, TSV, parquet, first sheet of .xlsx, .h5ad, HDF5; - is standard input")  # fmt: skip
     add("--train", action="append", default=[], type=Path, metavar="FILE",
         help="table of training rows; repeatable")  # fmt: skip
     add("--name", help="name of the challenge (default: of the file)")

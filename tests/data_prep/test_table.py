@@ -169,6 +169,17 @@ def test_several_files_are_one_table_and_those_of_an_option_are_for_that(tmp_pat
     assert (side[third["id"]] == "private").all() and (side[: len(first) * 2] == "train").all()
 
 
+def test_a_file_needs_only_the_columns_of_what_its_rows_are_for(tmp_path):
+    train = write(tmp_path / "a.csv", families(3).assign(fold=[0, 1, 2] * 3, reads=1))
+    test = write(tmp_path / "b.csv", families(3, seed=1).assign(kind="native"))
+    options = ("--weight", "reads", "--subset", "kind", "--output")
+    assert prepare("--train", train, "--test", test, *options, tmp_path / "c") == 0
+    assert open_challenge(tmp_path / "c").declaration.subsets == {"native": "rows"}
+    other = write(tmp_path / "d.csv", families(3, seed=2).assign(usage="train", reads=1, fold=1, kind=""))
+    assert prepare(other, "--test", test, *options, tmp_path / "e") == 0
+    assert sides(tmp_path / "e").value_counts().to_dict() == {"train": 9, "private": 9}
+
+
 def test_rows_of_files_without_ids_are_numbered_through(tmp_path):
     files = [write(tmp_path / f"{seed}.csv", families(2, seed=seed).drop(columns="id")) for seed in (0, 1)]
     assert prepare(*files, "--output", tmp_path / "c") == 0
@@ -271,12 +282,14 @@ def test_sequences_of_a_fasta_file_are_joined_by_id(tmp_path, capsys):
             "'usage' says that already; give the file without --train",
         ),
         ({}, ("-", "-", "--name", "t"), "a single -"),
+        ({"group": 1}, ("--train", "bare.csv"), "bare.csv: there is no column 'group'"),
         ({}, ("--fasta", "t.csv"), "the rows have a column 'sequence' of sequences"),
         ({}, ("--fasta", "t.csv", "--sequence", "s"), "t.csv does not begin with '>'"),
     ],
 )
 def test_a_mistake_in_a_table_is_explained(tmp_path, capsys, monkeypatch, columns, options, words):
     monkeypatch.chdir(tmp_path)
+    write(tmp_path / "bare.csv", families(4))
     file = write(tmp_path / "t.csv", families(4).assign(**columns))
     assert prepare(file, *options, "--output", tmp_path / "out" / "c") == 2
     assert words in capsys.readouterr().err
@@ -324,6 +337,14 @@ def test_an_excel_sheet_is_read_as_the_csv_of_its_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("data_prep.reading.formats.CHUNK_ROWS", 7)
     awkward().to_excel(tmp_path / "t.xlsx", index=False)
     check_same_as_csv(tmp_path, tmp_path / "t.xlsx", awkward())
+
+
+def test_an_excel_sheet_with_two_columns_of_one_name_is_refused(tmp_path, capsys):
+    pytest.importorskip("openpyxl")
+    table = families(2).rename(columns={"id": "expression"})
+    table.to_excel(tmp_path / "t.xlsx", index=False)
+    assert prepare(tmp_path / "t.xlsx", "--output", tmp_path / "c") == 2
+    assert "has 2 columns called 'expression'" in capsys.readouterr().err
 
 
 def write_anndata(path: Path, table: pd.DataFrame, layout: str) -> None:
