@@ -105,12 +105,11 @@ def check_file(file: File, there: list[str], columns: Columns, wanted: Iterable[
         require(column, there, str(file.path))
     for column in wanted:
         require(column.removesuffix("!"), there, "--where")
-    said = {columns.usage, columns.test[0] if columns.test else None} & set(there)
-    if file.usage and said:
+    saying = [column for column in (columns.usage, columns.test and columns.test[0]) if column in there]
+    if file.usage and saying:
         option = "--train" if file.usage == "train" else "--test"
-        column = said.pop()
         raise InputError(
-            f"{option} {file.path}: its column {column!r} says that already; give the file without {option}"
+            f"{option} {file.path}: its column {saying[0]!r} says that already; give the file without {option}"
         )
 
 
