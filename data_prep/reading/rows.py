@@ -109,7 +109,7 @@ def check_file(file: File, there: list[str], columns: Columns, wanted: Iterable[
     if file.usage and saying:
         option = "--train" if file.usage == "train" else "--test"
         raise InputError(
-            f"{option} {file.path}: its column {saying[0]!r} says that already; give the file without {option}"
+            f"{option} {file.path}: its column {saying[0]!r} says that already; leave {option} away"
         )
 
 

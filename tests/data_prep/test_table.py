@@ -279,7 +279,7 @@ def test_sequences_of_a_fasta_file_are_joined_by_id(tmp_path, capsys):
         (
             {"usage": "train"},
             ("--train", "t.csv"),
-            "'usage' says that already; give the file without --train",
+            "'usage' says that already; leave --train away",
         ),
         ({}, ("-", "-", "--name", "t"), "a single -"),
         ({"group": 1}, ("--train", "bare.csv"), "bare.csv: there is no column 'group'"),
