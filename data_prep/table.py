@@ -31,7 +31,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,7 @@ from data_prep.reading.construct import check_origins, declare_windows, read_con
 from data_prep.reading.delimited import refuse
 from data_prep.reading.duplicates import add_duplicates
 from data_prep.reading.formats import column_names
-from data_prep.reading.inputs import default_name, find_files
+from data_prep.reading.inputs import default_name, find_files, scratch_folder
 from data_prep.reading.join import Join
 from data_prep.reading.labels import metrics_of
 from data_prep.reading.missing import SkipMissing
@@ -65,9 +64,9 @@ def prepare(options: argparse.Namespace) -> None:
     """Build the challenge that the command line asks for, and say what it holds."""
     name = default_name(options)
     folder = options.output or Path("data") / name
-    with TemporaryDirectory(prefix="table-") as scratch, find_files(options, Path(scratch)) as files:
-        table = open_table(files, options, Path(scratch))
-        split_rows(table, declare(name, table.columns, options), options)
+    with scratch_folder() as scratch, find_files(options, scratch) as files:
+        table = open_table(files, options, scratch)
+        split_rows(table, declare(name, table.columns, options), options, scratch)
         table.columns = table.columns._replace(moments=find_moments(table))
         challenge = declare(name, table.columns, options)
         challenge = add_scores(challenge, options, metrics_of(table), subset_names(table))

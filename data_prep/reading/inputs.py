@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,18 @@ from data_prep.reading.files import exists
 from data_prep.reading.rows import File
 
 STANDARD_INPUT = Path("-")
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a folder for what is needed on the way; InputError where it cannot be written."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="table-") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise InputError(
+            f"temporary files could not be written: {error}; wanted room in TMPDIR, or another TMPDIR"
+        ) from None
 
 
 @contextmanager

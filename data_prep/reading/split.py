@@ -18,13 +18,13 @@ from data_prep.reading.rows import Assign, Piece, Table
 from data_prep.reading.sequences import encode_rows
 
 
-def split_rows(table: Table, declaration: Declaration, options: argparse.Namespace) -> None:
+def split_rows(table: Table, declaration: Declaration, options: argparse.Namespace, scratch: Path) -> None:
     """Add the steps that the options ask for; of the declaration, sequences and near_duplicates count."""
     check_fractions(table, options)
     if not (options.test_fraction or options.public_fraction or options.drop_test_homologs):
         return
-    with tempfile.TemporaryDirectory(prefix="table-") as scratch:
-        store, usage = write_scratch(table, declaration, Path(scratch) / "rows")
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        store, usage = write_scratch(table, declaration, Path(folder) / "rows")
         notes = []
         if options.test_fraction or options.public_fraction:
             key = group_keys(store, declaration, None)

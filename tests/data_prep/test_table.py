@@ -296,6 +296,13 @@ def test_a_mistake_in_a_table_is_explained(tmp_path, capsys, monkeypatch, column
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_a_temporary_folder_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    file = write(tmp_path / "t.csv", families(4))
+    assert prepare(file, "--test-fraction", 0.5, "--output", tmp_path / "c") == 2
+    assert "temporary files could not be written" in capsys.readouterr().err
+
+
 def test_a_special_column_in_another_case_is_told(tmp_path, capsys):
     file = write(tmp_path / "t.csv", families(4).assign(Usage="private"))
     assert prepare(file, "--output", tmp_path / "c") == 0
