@@ -83,3 +83,18 @@ def test_flanks_of_the_construct_are_no_loss_declared_or_stored(tmp_path):
 def test_only_what_a_model_reads_can_be_cut(tmp_path):
     opened = build(tmp_path / "toy", random_sequences([30] * 30), random_sequences([30], 1))
     assert cuts(opened, Recipe(window=(0, 5)), []) == []
+
+
+def test_of_several_sequences_the_one_that_is_cut_is_named(tmp_path):
+    sequences = InputSequence("promoter", origin=10), InputSequence("terminator", window=(0, 5))
+    declared = Declaration("toy", (Target("y"),), (Score.of("mse"),), sequences=sequences)
+    tokens, lengths = encode(random_sequences([20] * 30))
+    with create_challenge(tmp_path / "toy", declared) as writer:
+        both = ({each.name: values for each in sequences} for values in (tokens, lengths))
+        writer.train.append(*both, target=np.arange(30))
+    opened = open_challenge(tmp_path / "toy")
+    [line] = cuts(opened, Recipe(), ["promoter", "terminator"])
+    assert line.startswith("window [0, 5) of terminator: 30 of 30 rows lose 15 bases at the right end")
+    [setting] = re.findall(r"--set '(.+)' reads all", line)
+    again = Recipe(window=coerce(Recipe, *parse_setting(setting)))
+    assert again.window == {"terminator": (0, 20)} and cuts(opened, again, ["promoter", "terminator"]) == []
