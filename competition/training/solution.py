@@ -161,6 +161,9 @@ def _call(solution: Solution, function: Callable[..., Any], *args: object, **fie
         return function(*args, **fields)
     except (TypeError, ValueError) as error:
         raise InputError(f"{solution.name}: {error}") from error
+    except LookupError as error:  # of a window by name where a pair is indexed, for example
+        given = ", ".join(f"{name}={value}" for name, value in fields.items())
+        raise InputError(f"{solution.name}: its Config does not take {given}") from error
 
 
 def parse_setting(text: str) -> tuple[str, object]:

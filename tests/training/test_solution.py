@@ -264,6 +264,13 @@ def test_the_window_of_any_config_can_be_said_by_sequence(solution):
         configure(solution, 5000, settings=["window={promoter = 80}"])
 
 
+def test_a_config_that_needs_a_pair_refuses_windows_by_sequence_in_one_line(tmp_path):
+    pair = "        if self.window[1] - self.window[0] < 8:\n            raise ValueError('short')\n"
+    needs_pair = load_solution(write(tmp_path / "pair", CONFIG + pair + MODEL))
+    with pytest.raises(InputError, match=r"^pair: its Config does not take window=\{'promoter': \(-5, 80\)\}$"):
+        configure(needs_pair, 5000, settings=["window={promoter = [-5, 80]}"])
+
+
 def test_a_tuple_may_be_typed_without_brackets(solution):
     assert configure(solution, 5000, settings=["window=-7000,3500"])[0].window == (-7000, 3500)
     assert coerce(Kinds, "sizes", "4, 5,6") == (4, 5, 6)
