@@ -154,7 +154,7 @@ def _print_means(console: Console, lines: pd.DataFrame, answers: Answers, usage:
         better = {"A": "A is better than B", "B": "B is better than A"}
         result = better.get(primary["better"], "neither is significantly better")
         tie = describe_tie(answers.declaration.tie_bayes_factor)
-        console.print(f"{primary['score']}: {result} (a tie: {tie})")
+        console.print(f"{primary['score']}: {result} (a tie is where {tie})")
 
 
 def _print_targets(console: Console, lines: pd.DataFrame, answers: Answers) -> None:

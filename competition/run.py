@@ -24,9 +24,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--set", action="append", default=[], metavar="NAME=VALUE",
         help="override a Config field; repeatable")  # fmt: skip
     add("--published", action="store_true",
-        help="take the published recipe as it is, whatever the data's size")  # fmt: skip
+        help="use the published recipe for any number of rows")  # fmt: skip
     add("--resume", nargs="?", const="", metavar="RUN",
-        help="go on with RUN, or with the newest unfinished run of the same command")  # fmt: skip
+        help="continue RUN, or the newest unfinished run of the same command")  # fmt: skip
     add("--run-id", help="name of the run folder (default: date, time and a hash)")
     add("--init", type=Path, metavar="RUN", help="start each fold from the weights of this run's same fold")
     add("--exclude-homologs-of", metavar="CHALLENGE",

@@ -272,7 +272,7 @@ def interrupt(home: Path, number: int, launcher: tuple[str, ...] = ()) -> tuple[
 def test_an_interrupted_run_names_the_command_that_finishes_it(home):
     status, lines = interrupt(home, signal.SIGINT)
     assert status == 130 and not any("Traceback" in line for line in lines)
-    said, _, command = lines[-1].partition("; go on with: python ")
+    said, _, command = lines[-1].partition("; continue with: python ")
     assert said == "interrupted by SIGINT" and command.endswith(" --resume one")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     subprocess.run([sys.executable, *shlex.split(command)], cwd=home, env=environment, check=True)
@@ -282,7 +282,7 @@ def test_an_interrupted_run_names_the_command_that_finishes_it(home):
 def test_of_several_interrupted_processes_one_names_the_command_for_all(home):
     _, lines = interrupt(home, signal.SIGTERM, TORCHRUN)
     (line,) = [line for line in lines if line.startswith("interrupted by")]
-    assert "; go on with: torchrun --nproc_per_node 2 -m competition.run " in line
+    assert "; continue with: torchrun --nproc_per_node 2 -m competition.run " in line
     assert line.endswith(" --resume one")
 
 

@@ -52,7 +52,7 @@ def exit_status(
             return _report(f"there is not enough memory for this: {error}")
         except Interrupted as interrupt:
             if os.environ.get("RANK", "0") == "0":  # of several processes only the first prints
-                how = f"; go on with: {interrupt.command}" if interrupt.command else ""
+                how = f"; continue with: {interrupt.command}" if interrupt.command else ""
                 print(f"interrupted by {signal.Signals(interrupt.number).name}{how}", file=sys.stderr)
             return 128 + interrupt.number
 
@@ -105,7 +105,7 @@ def resumable(command: str) -> Iterator[None]:
         interrupt.command = command
         raise
     except OSError as error:
-        raise InputError(f"{describe(error)}; then go on with: {command}") from error
+        raise InputError(f"{describe(error)}; then continue with: {command}") from error
 
 
 @contextmanager

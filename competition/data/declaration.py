@@ -95,7 +95,7 @@ class Declaration:
     ensembles: bool = True
     tie_break: str = ""  # name of the score that orders submissions within a tier
     # Two are a tie where their Bayes factor is under this; without it, where the 95 % interval of their
-    # difference holds 0.
+    # difference includes 0.
     tie_bayes_factor: float | None = None
     near_duplicates: bool = True  # rows of near-duplicate sequences share a fold
     row_weights: bool = False  # each training row has a weight in the loss

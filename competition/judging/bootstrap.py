@@ -71,7 +71,7 @@ def bayes_factor(gains: np.ndarray) -> float:
 def significantly_better(gains: np.ndarray, tie_bayes_factor: float | None = None) -> bool:
     """Say whether one submission is better than another, by its gains (R,) in the resamples, or they tie.
 
-    They tie where the middle 95 % of the gains holds 0 or, by a challenge's rule, at a small Bayes factor.
+    They tie where the middle 95 % of the gains includes 0 or, by a challenge's rule, at a small Bayes factor.
     """
     if tie_bayes_factor is not None:
         return bayes_factor(gains) >= tie_bayes_factor
@@ -82,7 +82,7 @@ def describe_tie(tie_bayes_factor: float | None) -> str:
     """Say when two submissions tie."""
     if tie_bayes_factor is not None:
         return f"Bayes factor under {tie_bayes_factor:g}"
-    return f"the {100 * LEVEL:g} % interval of the difference holds 0"
+    return f"the {100 * LEVEL:g} % interval of the difference includes 0"
 
 
 def false_positive_rate(tie_bayes_factor: float | None) -> float:

@@ -38,7 +38,7 @@ class Predictions(NamedTuple):
 
 
 def rows_per_fold(num_rows: int, num_folds: int = 4) -> int:
-    """Return how many of num_rows a model is trained on, which is what Config.adapt is told."""
+    """Return how many of num_rows a model is trained on, which is what Config.adapt gets."""
     return num_rows * (num_folds - 1) // num_folds
 
 

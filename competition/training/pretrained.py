@@ -49,7 +49,7 @@ def _read_record(run: Path, folds: FoldTable) -> RunRecord:
         )
     for fold in range(folds.num_folds):
         if not (run / f"fold{fold}" / "fold.json").exists():
-            raise InputError(f"--init {run}: fold {fold} is not finished; go on with it by --resume first")
+            raise InputError(f"--init {run}: fold {fold} is not finished; continue it with --resume first")
     return record
 
 

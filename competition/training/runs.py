@@ -100,7 +100,7 @@ def start(parent: Path, record: RunRecord, solution: Solution, run_id: str | Non
         folder.mkdir(parents=True)
     except FileExistsError:
         raise InputError(
-            f"{folder} exists already; wanted another --run-id, or --resume {folder.name} to go on with it"
+            f"{folder} exists already; wanted another --run-id, or --resume {folder.name} to continue it"
         ) from None
     for path in solution.sources():
         copy = folder / "source" / path.relative_to(solution.folder)

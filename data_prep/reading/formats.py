@@ -1,6 +1,6 @@
 """Read a table of any format as text, piece by piece: CSV, TSV, parquet, Excel, AnnData and HDF5.
 
-The format is told by how a file begins, not by its name.
+A file's format is recognised by its first bytes, not by its name.
 """
 
 from collections import Counter

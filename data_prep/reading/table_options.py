@@ -19,7 +19,7 @@ def add_rows(add: Add) -> None:
         help="table of training rows; repeatable")  # fmt: skip
     add("--name", help="name of the challenge (default: of the file)")
     add("--where", action="append", default=[], metavar="COLUMN=VALUE",
-        help="take these rows only, or with COLUMN!=VALUE all others; repeatable")  # fmt: skip
+        help="use only these rows, or with COLUMN!=VALUE all others; repeatable")  # fmt: skip
     for name in SPECIAL:
         add(f"--{name}", metavar="COLUMN", help=f"column of {name}s (default: {name}, where there is one)")
     add("--subset", metavar="COLUMN", help="column that names a subset of test rows to be scored by itself")
@@ -72,7 +72,7 @@ def add_rules(add: Add) -> None:
         help="what the board ranks by (default: pearson; auroc where every target is 0 or 1)")  # fmt: skip
     add("--tie-break", default="", metavar="SCORE", help="what orders submissions that are a tie")
     add("--tie-bayes-factor", type=float, metavar="K",
-        help="a tie is a Bayes factor under K (default: a 95 %% interval that holds 0)")  # fmt: skip
+        help="a tie is a Bayes factor under K (default: a 95 %% interval that includes 0)")  # fmt: skip
     add("--no-ensembles", action="store_true", help="the rules forbid ensembles")
     for name in ("title", "source", "licence"):
         add(f"--{name}", default="", help=f"{name} of the data")

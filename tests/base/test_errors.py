@@ -104,7 +104,7 @@ def heeded():
 def test_an_interrupt_names_the_command_that_goes_on(capsys, number):
     before = [signal.getsignal(each) for each in STATUS]
     assert exit_status(stop, number) == STATUS[number]
-    assert capsys.readouterr().err.endswith("; go on with: python -m competition.run x --resume y\n")
+    assert capsys.readouterr().err.endswith("; continue with: python -m competition.run x --resume y\n")
     assert [signal.getsignal(each) for each in STATUS] == before
 
 
@@ -237,7 +237,7 @@ def test_what_the_system_refuses_is_one_line_that_names_the_file(capsys):
 
     assert exit_status(resumed) == 2
     assert capsys.readouterr().err.endswith(
-        "directory; then go on with: python -m competition.run x --resume y\n"
+        "directory; then continue with: python -m competition.run x --resume y\n"
     )
 
 

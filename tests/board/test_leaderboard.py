@@ -277,7 +277,7 @@ def test_a_tie_is_by_the_interval_of_the_difference_or_by_the_declared_bayes_fac
     assert [ranks(*each) for each in (made, by_factor, older)] == [
         {"a": 1, "b": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1},
     ]  # fmt: skip
-    assert "(the 95 % interval of the difference holds 0)" in caption(make_board("toy", made))
+    assert "(the 95 % interval of the difference includes 0)" in caption(make_board("toy", made))
     assert "(Bayes factor under 3)" in caption(make_board("toy", by_factor))
 
 

@@ -254,7 +254,7 @@ def test_an_interrupted_search_names_the_same_command(home):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate()
     assert process.returncode == 143
-    assert errors.splitlines()[-1].endswith(f"; go on with: {shlex.join(['python', *command])}")
+    assert errors.splitlines()[-1].endswith(f"; continue with: {shlex.join(['python', *command])}")
 
 
 def test_two_tuners_cannot_share_a_study(home, capsys):
