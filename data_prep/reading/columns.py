@@ -29,19 +29,19 @@ class Columns(NamedTuple):
 
     @property
     def numbers(self) -> list[Number]:
-        """The numeric columns: targets, inputs and weight."""
+        """The numeric columns: targets, inputs, and the weight at the end."""
         inputs = [number for members in self.inputs.values() for number in members]
         return [*self.targets, *inputs, *([self.weight] if self.weight else [])]
 
     def needed(self, usage: str = "") -> list[str]:
         """Return the columns of a file whose rows are all for train or private, or for what a column says."""
-        names = [] if self.joined else list(self.sequences.values())
-        names += [number.column for number in self.numbers]
-        names += [name for name in (self.id, self.group, self.usage, self.subset, self.fold) if name]
-        names += [self.test[0]] if self.test else []
-        weight = self.weight.column if self.weight else None
-        without = {"": (), "train": (self.usage, self.subset), "private": (self.usage, self.fold, weight)}
-        return [name for name in names if name not in without[usage]]
+        numbers = self.numbers[:-1] if usage == "private" and self.weight else self.numbers
+        special = [self.id, self.group, self.test[0] if self.test else None]
+        special += [self.usage] if not usage else []
+        special += [self.subset] if usage != "train" else []
+        special += [self.fold] if usage != "private" else []
+        sequences = [] if self.joined else list(self.sequences.values())
+        return [*sequences, *(number.column for number in numbers), *(name for name in special if name)]
 
 
 def find_columns(there: list[str], options: argparse.Namespace) -> Columns:

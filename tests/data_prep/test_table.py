@@ -392,6 +392,18 @@ def test_anndata_is_read_as_the_csv_of_its_rows(tmp_path, monkeypatch, layout):
     check_same_as_csv(tmp_path, tmp_path / "t.h5ad", table)
 
 
+def test_a_weight_of_training_rows_may_be_a_target_of_test_rows(tmp_path):
+    h5py = pytest.importorskip("h5py")  # of such a file only the columns that are needed are read
+    train, test = (families(3, seed=seed).assign(n=[1, 2, 3] * 3) for seed in (0, 1))
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        for name in ("id", "sequence"):
+            file[name] = test[name].to_numpy().astype("S")
+        file["n"] = test["n"].to_numpy()
+    files = ("--train", write(tmp_path / "a.csv", train), "--test", tmp_path / "t.h5")
+    assert prepare(*files, "--target", "n", "--weight", "n", "--output", tmp_path / "c") == 0
+    assert len(open_challenge(tmp_path / "c").test) == 9
+
+
 def test_datasets_of_an_hdf5_file_are_columns(tmp_path):
     h5py = pytest.importorskip("h5py")
     table = awkward()
