@@ -8,17 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from competition.base.errors import exit_status
 from competition.base.files import write_text
 from competition.base.parser import make_parser
 from competition.board.board import read_boards
 from competition.board.page import to_page
-from competition.board.remarks import caption, notes
-from competition.board.views import FILE, to_csv, to_table, to_target_table, write_leaderboard
-
-PIPED_WIDTH = 300  # where there is no terminal, nothing is left out
+from competition.board.show import show_boards
+from competition.board.views import FILE, to_csv, write_leaderboard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,16 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(options: argparse.Namespace) -> None:
     boards = read_boards(options.submissions, options.challenge)
-    console = Console(markup=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    for board in boards:
-        if board.rows:
-            console.print(to_table(board, console.width))
-            console.print(caption(board), highlight=False)
-        if board.by_target:
-            console.print(to_target_table(board, console.width))
-        for note in notes(board):
-            console.print(f"- {note}", highlight=False)
-        console.print()
+    show_boards(boards)
     if not boards:
         print(f"{options.submissions} holds no submissions yet")
     if options.write:

@@ -45,6 +45,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def run(arguments: argparse.Namespace) -> None:
     """Train the folds, predict, submit, score and show: the whole program, in order."""
     # Imported here: torch takes seconds, and --help should not.
+    from competition.board.board import read_boards
+    from competition.board.show import show_boards
     from competition.board.submit import submit
     from competition.contract.checks import require_contract
     from competition.data.folds import fold_table
@@ -104,6 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
             submitted = submit(arguments.submissions, opened, predictions.test, manifest)
             finish(folder, submitted.path)
             report.show(submitted.manifest, predictions, files | {"submission": submitted.path})
+            show_boards(read_boards(arguments.submissions, opened.declaration.name))
     accelerator.end_training()
 
 

@@ -3,11 +3,13 @@
 import dataclasses
 import importlib.util
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -76,9 +78,9 @@ def slug(heading: str) -> str:
 # Tutorials, run in a folder with the solutions that they start from.
 
 
-def shell(script: str, folder: Path) -> str:
-    """Run a block of a tutorial, on two folds and without a check before each run; return what it prints."""
-    script = script.replace("competition.run ", "competition.run --folds 2 --no-check ")
+def shell(script: str, folder: Path, options: str = "") -> str:
+    """Run a block of a page, on two folds and without a check before each run; return what it prints."""
+    script = script.replace("competition.run ", f"competition.run --folds 2 --no-check {options} ")
     paths = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -135,6 +137,100 @@ def test_the_metric_and_the_preparer_that_contributing_shows_work_as_written(tmp
         for name in ("lines", "table")
     )
     assert re.search(r"pearson +higher +1\.0", pearson) and re.search(r"huber +lower +0\.0", huber)
+
+
+# How-tos on anybody's own data, run on 200 simulated rows in files of the same shape.
+
+CONSTANT = "TGCATTTTTTTCACATC{}GGTTACGGCTGTT"  # a yeast insert in its construct
+SMALL = "--set epochs=1 --set filters=16"
+
+
+class Assay:
+    """Draw sequences, half with two sites of a motif, and what they express."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(0)
+
+    def bases(self, length: int) -> str:
+        drawn = "".join(self.random.choices("ACGT", k=length))
+        return self.random.choice([drawn, drawn[:25] + "TGACTCA" + drawn[32:45] + "TGACTCA" + drawn[52:]])
+
+    def activity(self, sequence: str, noise: float = 0.3) -> str:
+        return f"{sequence.count('TGACTCA') + self.random.gauss(0, noise):.3f}"
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+def write_lentimpra(folder: Path) -> None:
+    """Write both orientations of 100 elements of 200 bp between adapters; one replicate failed."""
+    assay, swap = Assay(), str.maketrans("ACGT", "TGCA")
+    rows: list[Sequence[object]] = [("name", "element", "sequence", "rep1", "rep2", "mean")]
+    for number in range(100):
+        forward = assay.bases(200)
+        for strand, core in (("F", forward), ("R", forward.translate(swap)[::-1])):
+            first, second = assay.activity(forward), assay.activity(forward)
+            mean = "NA" if number == 7 else f"{(float(first) + float(second)) / 2:.3f}"
+            read = f"AGGACCGGATCAACT{core}CATTGCGTGAACCGA"
+            rows.append((f"peak{number}_{strand}", f"peak{number}", read, first, second, mean))
+    write_rows(folder / "lentimpra.tsv", rows)
+
+
+def write_starr_seq(folder: Path) -> None:
+    """Write two tables and a FASTA file; 4 of 25 test sequences overlap training sequences by 150 bases."""
+    assay, header = Assay(), ("id", "Dev_log2_enrichment", "Hk_log2_enrichment")
+    drawn = {f"chr2L_{number}": assay.bases(249) for number in range(175)}
+    for number in range(25):
+        head = drawn[f"chr2L_{number}"][99:] if number < 4 else assay.bases(150)
+        drawn[f"chr2R_{number}"] = head + assay.bases(99)
+    for name, chromosome in (("train", "chr2L"), ("test", "chr2R")):
+        rows = [(key, assay.activity(s), assay.activity(s)) for key, s in drawn.items() if chromosome in key]
+        write_rows(folder / f"activity_{name}.txt", [header, *rows])
+    (folder / "elements.fa").write_text("".join(f">{key}\n{s}\n" for key, s in drawn.items()))
+
+
+def write_media(folder: Path) -> None:
+    """Write inserts with reads in two media; 20 are in both."""
+    assay = Assay()
+    drawn = [assay.bases(80) for _ in range(280)]
+    for name, some, scale in (("complex", drawn[:150], 1), ("defined", drawn[130:], 4)):
+        rows = [(s, f"{scale * float(assay.activity(s)):.2f}", assay.random.randint(5, 90)) for s in some]
+        write_rows(folder / f"{name}.tsv", [("sequence", "expression", "reads"), *rows])
+
+
+def write_promoters(folder: Path) -> None:
+    """Write a file without a header, some rows variants of those before."""
+    assay, rows = Assay(), []
+    for _ in range(200):
+        insert = assay.bases(80)
+        for variant in (insert, insert[:70] + "A" + insert[71:]):
+            rows.append((CONSTANT.format(variant), assay.activity(variant)))
+    write_rows(folder / "promoters.txt", rows)
+
+
+def words(text: str) -> str:
+    """Return text without its layout, each number with a point as #, for these depend on the machine."""
+    return re.sub(r"-?\d+\.\d+", "#", " ".join(text.split()))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "options"),
+    [
+        ("lentimpra", write_lentimpra, SMALL),
+        ("starr-seq", write_starr_seq, SMALL),
+        ("another-medium", write_media, SMALL),
+        ("without-a-split", write_promoters, "--set k=3"),
+    ],
+)
+def test_a_how_to_leads_from_table_to_board_and_prints_what_it_shows(tmp_path, name, write, options):
+    page = REPOSITORY / "docs" / "how-to" / f"{name}.md"
+    copy_solutions(tmp_path, "kmer_ridge" if "k=3" in options else "starter")
+    write(tmp_path)
+    printed = words("".join(shell(each, tmp_path, options) for each in blocks(page, "sh")))
+    shown = [line for text in blocks(page, "text") for line in text.splitlines()]
+    assert shown and not [line for line in shown if words(line) not in printed], printed
+    assert len(page.read_text().splitlines()) <= 40
 
 
 # Links, options and figures.

@@ -21,7 +21,9 @@ def check_test_homologs(rows: Rows, homology: Homology) -> Iterator[Finding]:
     if rows.challenge.test is None:
         return
     kind = _kinds(rows, homology.across, rows.test_entry)
-    text = f"{np.count_nonzero(kind >= 0):,} of {len(kind):,} test rows{_count_kinds(kind)}"
+    found = np.count_nonzero(kind >= 0)
+    text = f"{found:,} of {len(kind):,} test rows{_count_kinds(kind)}"
+    text += "; data_prep table --drop-test-homologs drops such training rows" if found else ""
     examples = homolog_examples(rows, homology.across, rows.test_entry)
     yield Finding("test rows homologous to training rows", _status(kind, rows.challenge), text, examples)
 

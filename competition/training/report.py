@@ -86,9 +86,9 @@ def fault(predictions: Predictions) -> str | None:
 
 def show(manifest: Manifest, predictions: Predictions, files: Mapping[str, Path]) -> None:
     """Print the scores by fold, their mean and spread, the test scores, the cost and the files."""
-    console = Console()
+    console = Console(markup=False)  # a target may be called log2 [RNA/DNA]
     if manifest.collapsed:
-        console.print(f"[bold red]no score: {manifest.collapsed}[/]")
+        console.print(f"no score: {manifest.collapsed}", style="bold red")
     else:
         console.print(_fold_table(manifest, predictions))
         if manifest.scores:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from data_prep.reading.files import RawFile, exists, open_bytes
 
 CHUNK_ROWS = 50_000
 SNIFFED_BYTES = 1 << 16
+BASES = re.compile(r"[ACGTUNacgtun]{20,}")  # no name of a column
+NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?")
 FIRST_LINE = 2  # of the rows below a header
 
 
@@ -41,6 +44,20 @@ def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
             raise InputError(f"{path} is not a table: {str(error).strip()}") from None
     if empty:
         raise InputError(f"{path} has a header but no rows")
+
+
+def refuse_missing_header(names: list[str], path: Path) -> None:
+    """Raise InputError where the first line holds a sequence, with a command that adds names."""
+    if any(BASES.fullmatch(name) for name in names):
+        added = [
+            "sequence" if BASES.fullmatch(name) else "expression" if NUMBER.fullmatch(name) else f"column{i}"
+            for i, name in enumerate(names, 1)
+        ]
+        header = find_separator(path).join(added).replace("\t", "\\t")
+        raise InputError(
+            f"{path}: the first line is a row; wanted names of columns, such as: (printf '{header}\\n'; "
+            f"gzip -cdf {path}) | python -m data_prep table - --name NAME"
+        )
 
 
 def find_separator(path: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from competition.base.errors import InputError
-from data_prep.reading.delimited import CHUNK_ROWS, FIRST_LINE, read_pieces
+from data_prep.reading.delimited import CHUNK_ROWS, FIRST_LINE, read_pieces, refuse_missing_header
 from data_prep.reading.extras import import_extra
 from data_prep.reading.files import exists, open_bytes
 from data_prep.reading.hdf5 import hdf5_names, hdf5_pieces
@@ -34,7 +34,9 @@ class Delimited:
     """CSV and TSV."""
 
     def names(self, path: Path) -> list[str]:
-        return list(next(read_pieces(path)).columns)
+        names = list(next(read_pieces(path)).columns)
+        refuse_missing_header(names, path)
+        return names
 
     def pieces(self, path: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:  # noqa: ARG002
         return read_pieces(path)
