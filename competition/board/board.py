@@ -43,7 +43,7 @@ class Board:
     controls: dict[str, float | None]  # name -> value; they ignore the sequences
     rows: tuple[Row, ...]
     broken: tuple[str, ...]  # files that are left out, and why
-    tie_bayes_factor: float | None = None  # under it two tie; None: where the difference's interval includes 0
+    tie_bayes_factor: float | None = None  # under it two tie; None: where the interval includes 0
     by_target: Mapping[str, "Board"] = field(default_factory=dict)  # of several: same rows, without tiers
 
 

@@ -120,8 +120,8 @@ def require(column: str, there: list[str], where: str) -> None:
     if column not in there:
         by_case = {name.lower(): name for name in there}
         near = get_close_matches(column.lower(), by_case, n=1)
-        hint = f"; did you mean {by_case[near[0]]!r}" if near else ""
-        raise InputError(f"{where}: there is no column {column!r}{hint}; the columns are: {', '.join(there)}")
+        hint = f"; did you mean {by_case[near[0]]!r}?" if near else "."
+        raise InputError(f"{where}: there is no column {column!r}{hint} The columns are: {', '.join(there)}")
 
 
 def split_pair(text: str, option: str) -> tuple[str, str]:
