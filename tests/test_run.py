@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -156,7 +157,9 @@ def test_a_run_on_test_rows_that_stand_in_training_says_so_at_once_and_on_the_bo
     make_challenge(home / "data" / "toy", num_known=7)
     run(home, "leaky", "--set", "epochs=1")
     line = "7 of 60 test rows share a homology cluster with rows in training, which flatters scores"
-    assert f"warning    {line}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"warning    {line}" in printed
+    assert re.search(r"^ +1 +small † +0\.", printed, re.MULTILINE), "the board ends the run"
     [warning] = json.loads((home / "submissions" / "toy" / "small-leaky.json").read_text())["warnings"]
     assert warning == f"{line}; see python -m competition.audit toy"
     board = (home / "submissions" / "LEADERBOARD.md").read_text()

@@ -90,6 +90,7 @@ def test_test_rows_that_are_training_rows_are_counted(tmp_path, leaks, status):
     found = audited(tmp_path / "a", sequences, rng.normal(size=200), test=test)
     assert found[TEST].status == status
     assert found[TEST].text.startswith(f"{leaks} of 150 test rows")
+    assert ("--drop-test-homologs" in found[TEST].text) == (leaks > 0)
 
 
 def test_one_sequence_in_many_rows_is_no_leak_where_other_inputs_differ(tmp_path):

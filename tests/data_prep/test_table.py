@@ -1,5 +1,7 @@
 """A table becomes a challenge: split by homology, whatever its files look like, and each mistake is said."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -301,6 +303,22 @@ def test_a_temporary_folder_that_cannot_be_written_is_one_line(tmp_path, capsys,
     file = write(tmp_path / "t.csv", families(4))
     assert prepare(file, "--test-fraction", 0.5, "--output", tmp_path / "c") == 2
     assert "temporary files could not be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "separator"), [("t.txt", "\t"), ("t.csv.gz", ",")])
+def test_a_table_without_names_of_columns_is_refused_with_a_command_that_adds_them(
+    tmp_path, capsys, monkeypatch, name, separator
+):
+    monkeypatch.chdir(tmp_path)
+    table = families(5)[["sequence", "expression"]]
+    write(tmp_path / name, table, header=False, sep=separator)
+    assert prepare(name) == 2
+    command = capsys.readouterr().err.split("such as: ")[1].replace("python", sys.executable, 1)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(["bash", "-c", command], env=environment, check=True)
+    assert prepare(write(tmp_path / "named.csv", table)) == 0
+    digests = {open_challenge(Path("data") / each).declaration.train_digest for each in ("NAME", "named")}
+    assert len(digests) == 1
 
 
 def test_a_special_column_in_another_case_is_told(tmp_path, capsys):
