@@ -98,7 +98,7 @@ def make_challenge(
     target = ((tokens == 1) | (tokens == 2)).sum(1) / 5.0 + rng.normal(size=len(tokens)) / 5
     target = np.stack([target, *rng.normal(size=(num_targets - 1, len(tokens)))], axis=1)
     target = (target > np.median(target, axis=0)).astype(float) if labels else target
-    names = ["expression", "other"][:num_targets]
+    names = ["expression", "other [b/c]"][:num_targets]
     lengths = np.full(len(tokens), 60)
     scores = (
         Score.of("pearson"),
@@ -407,7 +407,7 @@ def test_a_run_scores_each_of_several_targets_out_of_fold_and_on_test_rows(home,
         assert scores["oof"]["pearson"] == pytest.approx(wanted) and len(scores["fold_scores"]["mse"]) == 3
         tested, (low, high) = (scores[kind]["private"]["pearson"] for kind in ("scores", "intervals"))
         assert f"{name} {wanted:.4f}" in shown and f"{tested:.4f} {low:.4f} to {high:.4f}" in shown
-    assert list(manifest.targets) == ["expression", "other"]
+    assert list(manifest.targets) == ["expression", "other [b/c]"]
     assert "| small | " in (home / "submissions" / "LEADERBOARD.md").read_text().split("of each target")[1]
 
 
