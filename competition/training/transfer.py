@@ -58,7 +58,8 @@ def plan_transfer(
     kept = {name for name, size in own.items() if all(state.get(name) == size for state in states)}
     if target_names(before.challenge.declaration) != list(wanted.targets):
         kept -= head
-    if not kept - head:
+    trunk = own.keys() - head
+    if not (kept & trunk if trunk else kept):
         raise InputError(
             f"--init {before.run} shares no weight with the model; wanted a run of {solution.name}"
         )
