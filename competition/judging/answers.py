@@ -11,6 +11,7 @@ import pandas as pd
 from competition.base import toml
 from competition.base.errors import InputError, one_of
 from competition.base.files import file_digest, locked, write_text
+from competition.base.typed import fits
 from competition.data.challenge import Challenge, target_names
 from competition.data.challenge_toml import from_toml
 from competition.data.declaration import Declaration
@@ -101,7 +102,9 @@ def _require_answers(folder: Path, name: str) -> None:
 
 def _verify(private: Path) -> str:
     """Check answers and subsets against their checksums; return the sha256 of both."""
-    listed = toml.load(private / "checksums.toml")["files"]
+    listed = toml.load(private / "checksums.toml").get("files")
+    if not fits(listed, dict[str, str]):
+        raise InputError(f"{private / 'checksums.toml'} lists no checksums; build the challenge again")
     for name in TABLES:
         path = private / name
         if path.exists() != (name in listed):

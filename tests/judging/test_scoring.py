@@ -259,6 +259,14 @@ def test_a_private_file_that_is_missing_is_said(tmp_path, name):
     assert private.has_answers(opened) == (name != "answers.csv")
 
 
+@pytest.mark.parametrize("text", ["", "files = 3\n", "[files]\n'answers.csv' = 4\n"])
+def test_a_list_of_checksums_that_is_none_is_said(tmp_path, text):
+    opened = build(tmp_path / "toy")
+    (opened.folder / "private" / "checksums.toml").write_text(text)
+    with pytest.raises(InputError, match=r"checksums\.toml lists no checksums; build the challenge again"):
+        read_answers(opened)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
