@@ -337,4 +337,4 @@ def test_no_command_ends_in_a_traceback(template, tmp_path, monkeypatch):
         if status not in STATUSES or "Traceback" in said:
             failures.append(f"{name} {json.dumps(arguments)}: {status}\n{said}")
     assert not failures, f"{len(failures)} of {NUM_COMMANDS}\n" + "\n".join(failures[:20])
-    assert {0, 1, 2} <= statuses
+    assert {0, 2} <= statuses

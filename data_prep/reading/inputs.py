@@ -13,6 +13,7 @@ from data_prep.reading.files import exists
 from data_prep.reading.rows import File
 
 STANDARD_INPUT = Path("-")
+NO_TABLE = InputError("no table is named; wanted a FILE, or - for standard input")
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def find_files(options: argparse.Namespace, scratch: Path) -> Iterator[list[File
     files += [File(path, "train") for path in options.train]
     files += [File(Path(text), "private") for text in tests]
     if not files:
-        raise InputError("no table is named; wanted a FILE, or - for standard input")
+        raise NO_TABLE
     if sum(file.path == STANDARD_INPUT for file in files) > 1:
         raise InputError("- stands for standard input, which can be read once; wanted a single -")
     copy = scratch / "standard input"
@@ -71,7 +72,10 @@ def default_name(options: argparse.Namespace) -> str:
     """Return the name of the challenge: as it is given, or that of the first file."""
     if options.name:
         return str(options.name)
-    first: Path = [*options.file, *options.train, *map(Path, options.test)][0]
+    named = [*options.file, *options.train, *map(Path, options.test)]
+    if not named:
+        raise NO_TABLE
+    first: Path = named[0]
     if first == STANDARD_INPUT:
         raise InputError("rows from standard input have no name; wanted --name NAME")
     return first.name.split(".")[0]

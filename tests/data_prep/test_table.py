@@ -298,6 +298,11 @@ def test_a_mistake_in_a_table_is_explained(tmp_path, capsys, monkeypatch, column
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
+def test_a_command_without_a_file_says_what_is_wanted(capsys):
+    assert main(["table"]) == main(["table", "--test", "usage=public"]) == 2
+    assert capsys.readouterr().err.count("no table is named; wanted a FILE, or - for standard input") == 2
+
+
 def test_a_temporary_folder_that_cannot_be_written_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     file = write(tmp_path / "t.csv", families(4))
