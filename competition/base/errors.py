@@ -48,6 +48,8 @@ def exit_status(
             return _report(str(error))
         except OSError as error:
             return _report(describe(error))
+        except UnicodeEncodeError as error:  # bytes on the command line that are no text
+            return _report(f"{error.object[:60]!a} is not text in UTF-8; wanted names and values that are")
         except MemoryError as error:
             return _report(f"there is not enough memory for this: {error}")
         except Interrupted as interrupt:

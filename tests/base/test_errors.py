@@ -261,3 +261,11 @@ def test_an_output_that_cannot_be_printed_is_no_traceback(printed, to):
         )
     full = to == "/dev/full"
     assert (done.returncode, done.stderr) == ((2, "error: No space left on device\n") if full else (0, ""))
+
+
+def test_what_is_no_text_is_one_line(capsys):
+    assert exit_status(lambda: len("chr\udcff".encode())) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: 'chr\\udcff' is not text in UTF-8; wanted names and values that are\n"
+    )
