@@ -4,7 +4,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from data_prep.reading.files import exists
 from data_prep.reading.rows import File
 
 STANDARD_INPUT = Path("-")
-NO_TABLE = InputError("no table is named; wanted a FILE, or - for standard input")
 
 
 @contextmanager
@@ -39,8 +38,7 @@ def find_files(options: argparse.Namespace, scratch: Path) -> Iterator[list[File
     files = [File(path) for path in options.file]
     files += [File(path, "train") for path in options.train]
     files += [File(Path(text), "private") for text in tests]
-    if not files:
-        raise NO_TABLE
+    _require_table(files)
     if sum(file.path == STANDARD_INPUT for file in files) > 1:
         raise InputError("- stands for standard input, which can be read once; wanted a single -")
     copy = scratch / "standard input"
@@ -48,6 +46,11 @@ def find_files(options: argparse.Namespace, scratch: Path) -> Iterator[list[File
         yield [_copied(file, copy) for file in files]
     except InputError as error:
         raise InputError(str(error).replace(str(copy), copy.name)) from None
+
+
+def _require_table(named: Sequence[object]) -> None:
+    if not named:
+        raise InputError("no table is named; wanted a FILE, or - for standard input")
 
 
 def _values(texts: list[str]) -> str:
@@ -73,8 +76,7 @@ def default_name(options: argparse.Namespace) -> str:
     if options.name:
         return str(options.name)
     named = [*options.file, *options.train, *map(Path, options.test)]
-    if not named:
-        raise NO_TABLE
+    _require_table(named)
     first: Path = named[0]
     if first == STANDARD_INPUT:
         raise InputError("rows from standard input have no name; wanted --name NAME")
